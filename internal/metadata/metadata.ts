@@ -1,0 +1,299 @@
+import type { EventFilter } from '../event/event.js';
+
+/**
+ * The metadata store: organizations, keys, agents, sessions, and the catalog of what the store
+ * holds. Asynchronous, so that an embedded SQLite and a shared PostgreSQL both fit. Every method
+ * rejects with Fault `store_unavailable` when the database is busy or out of reach (never "not
+ * found"), and what resolved is durable. Times are microseconds since 1970 UTC.
+ *
+ * The contract suite is metadata.suite.ts; every implementation runs it.
+ */
+export interface Metadata {
+  readonly orgs: OrgStore;
+  readonly keys: KeyStore;
+  readonly agents: AgentStore;
+  readonly sessions: SessionStore;
+  readonly catalog: Catalog;
+  readonly answers: AnswerStore;
+  readonly deletions: DeletionStore;
+  /** Small facts of the installation, e.g. the cursor secret. `init` stores `value` if absent. */
+  setting(name: string, init: string): Promise<string>;
+  /** Resolves if the database answers; rejects otherwise. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Org {
+  id: string;
+  name: string;
+  createdUs: number;
+  /** Event-time retention of this organization; null = the server's. */
+  retentionDays: number | null;
+}
+
+export interface OrgStore {
+  /** Rejects with `name_taken`. */
+  create(org: Org): Promise<void>;
+  /** By id, then by name; null if there is none or it is deleted. */
+  find(idOrName: string): Promise<Org | null>;
+  list(): Promise<Org[]>;
+  setRetention(id: string, days: number | null): Promise<void>;
+  /** Revokes its keys and removes its agents, sessions and answers; false if unknown. */
+  delete(id: string, nowUs: number): Promise<boolean>;
+}
+
+export type Permission = 'read' | 'write' | 'admin';
+
+export interface Key {
+  id: string;
+  orgId: string;
+  name: string;
+  /** The first characters of the key, for people to tell keys apart. */
+  prefix: string;
+  permissions: Permission[];
+  createdUs: number;
+  expiresUs: number | null;
+  revokedUs: number | null;
+  lastUsedUs: number | null;
+}
+
+export interface KeyStore {
+  /** `digest` is the SHA-256 of the key in hex: the key itself is never stored. */
+  create(key: Key, digest: string): Promise<void>;
+  /** Whatever its state; the caller judges expiry and revocation. Null for a deleted org's key. */
+  findByDigest(digest: string): Promise<{ key: Key; org: Org } | null>;
+  /** Newest first, revoked ones included. */
+  list(orgId: string): Promise<Key[]>;
+  /** `last_admin`: the only admin key neither revoked nor expired stays. Revoking twice is `revoked`. */
+  revoke(orgId: string, id: string, nowUs: number): Promise<'revoked' | 'not_found' | 'last_admin'>;
+  /** Notes uses, lazily, in one transaction; never moves a time back. */
+  touch(uses: readonly { id: string; usedUs: number }[]): Promise<void>;
+  /**
+   * The operator's bootstrap key: makes org (if no org has its name) and key, or replaces the
+   * earlier bootstrap key (revoked) if its digest differs. The same digest is a no-op.
+   */
+  bootstrap(org: Org, key: Key, digest: string): Promise<'created' | 'replaced' | 'unchanged'>;
+}
+
+export interface Agent {
+  id: string;
+  orgId: string;
+  name: string;
+  description: string;
+  /** JSON text of an object, or ''. */
+  configJson: string;
+  createdUs: number;
+}
+
+/** Newest first: a page starts after this place. */
+export interface PageAfter {
+  createdUs: number;
+  id: string;
+}
+
+export interface AgentStore {
+  /** Rejects with `name_taken`. `answer` is kept in the same transaction. */
+  create(agent: Agent, answer?: Answer): Promise<void>;
+  /** By id, then by name. */
+  find(orgId: string, idOrName: string): Promise<Agent | null>;
+  list(orgId: string, limit: number, after?: PageAfter): Promise<Agent[]>;
+  delete(orgId: string, id: string): Promise<boolean>;
+}
+
+export type SessionStatus = 'active' | 'closed';
+
+export interface Session {
+  id: string;
+  orgId: string;
+  agentId: string;
+  status: SessionStatus;
+  /** JSON text of an object, or ''. */
+  metadataJson: string;
+  createdUs: number;
+  updatedUs: number;
+  closedUs: number | null;
+}
+
+export interface SessionStore {
+  create(session: Session, answer?: Answer): Promise<void>;
+  find(orgId: string, id: string): Promise<Session | null>;
+  list(
+    orgId: string,
+    filter: { agentId?: string; status?: SessionStatus },
+    limit: number,
+    after?: PageAfter,
+  ): Promise<Session[]>;
+  /**
+   * Replaces the row if its updatedUs still is `expectedUpdatedUs` (compare-and-set: a concurrent
+   * update makes it false and the caller reads again).
+   */
+  replace(session: Session, expectedUpdatedUs: number): Promise<boolean>;
+  delete(orgId: string, id: string): Promise<boolean>;
+  count(orgId: string, agentId: string): Promise<{ total: number; active: number }>;
+}
+
+/** One immutable file of events of one UTC day, as the catalog names it. */
+export interface Partition {
+  /** `par_` + ULID. */
+  id: string;
+  /** The log stream and the range of its positions that the file covers (inclusive). */
+  stream: string;
+  fromPosition: number;
+  toPosition: number;
+  /** Relative object key: generated, never made of a user's strings. */
+  key: string;
+  /** Where the key is relative to: 'local' = data_dir; later an object store. */
+  location: string;
+  day: number;
+  rows: number;
+  bytes: number;
+  /** SHA-256 of the file, hex. */
+  checksum: string;
+  minTimeUs: number;
+  maxTimeUs: number;
+  /** The earliest expires_at in it, or null. */
+  minExpiresUs: number | null;
+  /** 0 = flushed, more = compacted. */
+  level: number;
+  state: 'live' | 'quarantined';
+}
+
+/** What one partition holds of one (organization, agent, session); session '' is a value like any. */
+export interface Span {
+  orgId: string;
+  agentId: string;
+  sessionId: string;
+  firstUs: number;
+  lastUs: number;
+  rows: number;
+  decisions: number;
+  entities: number;
+  /** memory_type = session; episodic = rows − the other three. */
+  sessions: number;
+  /** event_type = error. */
+  errors: number;
+  minExpiresUs: number | null;
+}
+
+/** Sums over the spans of the asked scope in one partition. */
+export type SpanSum = Omit<Span, 'orgId' | 'agentId' | 'sessionId'>;
+
+export interface LocatedPartition extends Partition {
+  sum: SpanSum;
+}
+
+export interface Located {
+  /** By stream: the position up to which the catalog covers the log, in the same snapshot. */
+  through: Record<string, number>;
+  /** Live partitions that hold rows of the scope, newest maxTimeUs first. */
+  partitions: LocatedPartition[];
+  /** Quarantined partitions that would have been in `partitions` (C6: the answer must say so). */
+  quarantined: LocatedPartition[];
+}
+
+export interface Scope {
+  orgId: string;
+  agentIds?: readonly string[];
+  sessionId?: string;
+  /** Partitions wholly outside sinceUs <= time < untilUs are left out. */
+  sinceUs?: number;
+  untilUs?: number;
+}
+
+export interface FlushCommit {
+  stream: string;
+  /** Compare-and-set: the position that the catalog must hold before. */
+  from: number;
+  to: number;
+  partitions: Partition[];
+  dedupRun: DedupRunRow | null;
+}
+
+/** One file of deduplication keys; see dedup/dedup.ts. */
+export interface DedupRunRow {
+  path: string;
+  keys: number;
+  bytes: number;
+  checksum: string;
+  newestUs: number;
+  through: number;
+}
+
+export interface Catalog {
+  /** The position up to which the catalog covers the stream; 0 for an unknown stream. */
+  position(stream: string): Promise<number>;
+  /** One snapshot: positions and partitions belong together. */
+  locate(scope: Scope): Promise<Located>;
+  /**
+   * Stores the spans of a partition that is not visible yet; visible with its commit. In small
+   * transactions, so that reads go on in between. Spans of partitions that never came are swept.
+   */
+  stage(partitionId: string, spans: readonly Span[]): Promise<void>;
+  /** ONE transaction. Rejects with `internal` if the position is not `from`: nothing changed. */
+  commitFlush(flush: FlushCommit): Promise<void>;
+  /** ONE transaction: compaction and erasure swap files; false if one of `removed` is not live. */
+  replace(removed: readonly string[], added: readonly Partition[]): Promise<boolean>;
+  /** All partitions of any state, by day then id. */
+  partitions(): Promise<Partition[]>;
+  quarantine(partitionId: string, reason: string): Promise<void>;
+  dedupRuns(): Promise<DedupRunRow[]>;
+  /** ONE transaction: merged or expired runs leave, merged ones come. */
+  replaceDedupRuns(removed: readonly string[], added: readonly DedupRunRow[]): Promise<void>;
+  /** Removes spans whose partition is not in the catalog (left by a crash). */
+  sweepSpans(): Promise<number>;
+  /**
+   * By agent id: the newest event time in live partitions. `certain` is false where a partition
+   * holds expiring rows of it.
+   */
+  lastEvents(orgId: string, agentIds: readonly string[]): Promise<Map<string, LastEvent>>;
+}
+
+export interface LastEvent {
+  lastUs: number;
+  expiring: boolean;
+}
+
+/** What is kept of a first answer for its Idempotency-Key: ids and counts, never contents. */
+export interface Answer {
+  orgId: string;
+  /** `memories`, `agents` or `sessions`. */
+  route: string;
+  key: string;
+  /** SHA-256 of the body, hex. */
+  bodyHash: string;
+  createdUs: number;
+  /** JSON text of ids and counts. */
+  answer: string;
+}
+
+export interface AnswerStore {
+  /** Null if unknown or created before `notBeforeUs`. */
+  find(orgId: string, route: string, key: string, notBeforeUs: number): Promise<Answer | null>;
+  /** Idempotent; in small transactions. */
+  put(answers: readonly Answer[]): Promise<void>;
+  /** Removes those created before; returns how many. */
+  sweep(beforeUs: number): Promise<number>;
+}
+
+/** A deletion of events: covers what the log accepted up to its own position, in its organization. */
+export interface Deletion {
+  /** `era_` + ULID. */
+  id: string;
+  orgId: string;
+  filter: EventFilter;
+  stream: string;
+  position: number;
+  requestedUs: number;
+  deadlineUs: number;
+  state: 'accepted' | 'erasing' | 'done';
+  doneUs: number | null;
+}
+
+export interface DeletionStore {
+  /** Idempotent by id; in small transactions. */
+  put(deletions: readonly Deletion[]): Promise<void>;
+  find(orgId: string, id: string): Promise<Deletion | null>;
+  /** Those whose bytes may still be in a file: every read must apply them. */
+  active(): Promise<Deletion[]>;
+  setState(id: string, state: Deletion['state'], doneUs: number | null): Promise<void>;
+}
