@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** The built program; `npm run build` puts it there. */
-export const PROGRAM = fileURLToPath(new URL('../../dist/cmd/memtrace/main.js', import.meta.url));
+/** The built program (`npm run build` puts it there), or another one to be tested the same way. */
+export const PROGRAM =
+  process.env['MEMTRACE_TEST_PROGRAM'] ??
+  fileURLToPath(new URL('../../dist/cmd/memtrace/main.js', import.meta.url));
 
 /** The admin key of every server started here, unless the caller's env says otherwise. */
 export const TEST_KEY = `mtk_${'t'.repeat(40)}`;
