@@ -1,0 +1,93 @@
+import { formatUs } from '../base/clock.js';
+import type { Event, MemoryType } from './event.js';
+
+/**
+ * The memory as an answer carries it. Empty optional members are left out; importance never is.
+ * Ids, types and tags were checked against patterns without a character that JSON escapes.
+ *
+ * @param content JSON.stringify(event.content), if the caller has it already
+ */
+export function memoryJson(event: Event, content = JSON.stringify(event.content)): string {
+  let json = `{"id":"${event.id}","org_id":"${event.orgId}","agent_id":"${event.agentId}"`;
+  if (event.sessionId !== '') json += `,"session_id":"${event.sessionId}"`;
+  json += `,"memory_type":"${event.memoryType}","event_type":"${event.eventType}"`;
+  json += `,"content":${content}`;
+  if (event.metadataJson !== '') json += `,"metadata":${event.metadataJson}`;
+  if (event.tagsCsv !== '') json += `,"tags":["${event.tagsCsv.replaceAll(',', '","')}"]`;
+  json += `,"importance":${event.importance}`;
+  if (event.dedupKey !== '') json += `,"dedup_key":${quote(event.dedupKey)}`;
+  if (event.parentId !== '') json += `,"parent_id":${quote(event.parentId)}`;
+  json += `,"time":"${formatUs(event.timeUs)}","ingested_at":"${formatUs(event.ingestedUs)}"`;
+  if (event.expiresUs !== null) json += `,"expires_at":"${formatUs(event.expiresUs)}"`;
+  return `${json}}`;
+}
+
+/**
+ * The event as one line without its line feed, by stored column names, times in whole µs: what the
+ * log keeps and what a store reads in bulk. JSON.stringify leaves no line feed in a string.
+ *
+ * @param content JSON.stringify(event.content), if the caller has it already
+ */
+export function rowLine(event: Event, content = JSON.stringify(event.content)): string {
+  const metadata = event.metadataJson === '' ? '""' : JSON.stringify(event.metadataJson);
+  return (
+    `{"time":${event.timeUs},"id":"${event.id}","org_id":"${event.orgId}"` +
+    `,"agent_id":"${event.agentId}","session_id":"${event.sessionId}"` +
+    `,"memory_type":"${event.memoryType}","event_type":"${event.eventType}"` +
+    `,"content":${content},"metadata_json":${metadata},"tags_csv":"${event.tagsCsv}"` +
+    `,"dedup_key":${quote(event.dedupKey)},"importance":${event.importance}` +
+    `,"parent_id":${quote(event.parentId)},"ingested_at":${event.ingestedUs}` +
+    `,"expires_at":${event.expiresUs}}`
+  );
+}
+
+/** The stored columns of one row: keys of a row line and of a store's result. */
+export interface StoredRow {
+  time: number;
+  id: string;
+  org_id: string;
+  agent_id: string;
+  session_id: string;
+  memory_type: MemoryType;
+  event_type: string;
+  content: string;
+  metadata_json: string;
+  tags_csv: string;
+  dedup_key: string;
+  importance: number;
+  parent_id: string;
+  ingested_at: number;
+  expires_at: number | null;
+}
+
+/** The event of a row line. Throws a SyntaxError if `line` is not JSON; the log's CRC rules that out. */
+export function parseRowLine(line: string): Event {
+  return eventOfRow(JSON.parse(line) as StoredRow);
+}
+
+/** The event of a stored row whose times are µs. */
+export function eventOfRow(row: StoredRow): Event {
+  return {
+    timeUs: row.time,
+    id: row.id,
+    orgId: row.org_id,
+    agentId: row.agent_id,
+    sessionId: row.session_id,
+    memoryType: row.memory_type,
+    eventType: row.event_type,
+    content: row.content,
+    metadataJson: row.metadata_json,
+    tagsCsv: row.tags_csv,
+    dedupKey: row.dedup_key,
+    importance: row.importance,
+    parentId: row.parent_id,
+    ingestedUs: row.ingested_at,
+    expiresUs: row.expires_at,
+  };
+}
+
+const PLAIN = /^[\w.:-]*$/;
+
+function quote(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
