@@ -28,6 +28,8 @@ export interface StartOptions {
   nodeArgs?: readonly string[];
   /** Default 30,000. */
   readyTimeoutMs?: number;
+  /** Told the process id at once, e.g. to kill it before it is ready. */
+  onSpawn?: (pid: number) => void;
 }
 
 export interface Exit {
@@ -113,6 +115,7 @@ function launch(options: StartOptions, dataDir: string, port: number): Launched 
   // Another working directory than the checkout's: its ./config/memtrace.toml must not be read.
   const child = spawn(process.execPath, argv, { cwd: tmpdir(), env, stdio: 'pipe' });
   const exited = exitOf(child);
+  if (child.pid !== undefined) options.onSpawn?.(child.pid);
   const server: Launched = {
     url: `http://127.0.0.1:${port}`,
     key: env['MEMTRACE_AUTH_BOOTSTRAP_KEY'] ?? TEST_KEY,
