@@ -35,6 +35,13 @@ export const TAGS_MAX = 32;
 export const KEY_LENGTH_MAX = 128;
 /** Of metadata; its outer object is depth 1. */
 export const METADATA_DEPTH_MAX = 16;
+/** Of a search's memory_types and event_types: bounds the query that is made of them. */
+export const EVENT_TYPES_MAX = 100;
+export const LIST_LIMIT = 100;
+export const SEARCH_LIMIT = 50;
+export const LIMIT_MAX = 1_000;
+export const OFFSET_MAX = 1_000_000_000;
+export const CURSOR_LENGTH_MAX = 1_024;
 /** How far an event's time may be ahead of the server's clock. */
 export const FUTURE_MAX_US = 5 * 60 * 1_000_000;
 

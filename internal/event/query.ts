@@ -1,0 +1,190 @@
+import { invalid } from '../fault/fault.js';
+import type { EventFilter, Order } from './event.js';
+import {
+  canonicalOf,
+  filterOf,
+  has,
+  limitOf,
+  literalOf,
+  onlyNames,
+  orderOf,
+  PAGE_NAMES,
+} from './filters.js';
+import { CURSOR_LENGTH_MAX, LIST_LIMIT, OFFSET_MAX, SEARCH_LIMIT } from './rules.js';
+import { asObject } from './text.js';
+
+/** The parameters of a URL, each with every value that was given. */
+export type QueryParams = Readonly<Record<string, readonly string[]>>;
+
+/** A page of events that a client asked for. */
+export interface ListRequest {
+  /** With a cursor it has no window: the cursor holds the one of the first page (cursor.ts). */
+  filter: EventFilter;
+  order: Order;
+  limit: number;
+  offset: number;
+  cursor?: string;
+  /** Binds cursors to this organization, route, filters and order. */
+  canonical: string;
+}
+
+/** A page of agents or sessions. */
+export interface PageRequest {
+  /** The filters that were given, by name. */
+  filters: Readonly<Record<string, string>>;
+  limit: number;
+  cursor?: string;
+  canonical: string;
+}
+
+export interface ListOptions {
+  nowUs: number;
+  /** The organization and the route: a cursor is good for these only. */
+  scope: string;
+  /** A filter that the route itself sets, so that a client cannot: `agent_id` or `session_id`. */
+  fixed?: string;
+  /** The time value of an absent `since`. */
+  since?: string;
+}
+
+/** The filters of GET /memories, which exports and deletions share. */
+export const FILTER_NAMES: readonly string[] = [
+  'agent_id',
+  'session_id',
+  'memory_type',
+  'event_type',
+  'tags',
+  'parent_id',
+  'min_importance',
+  'since',
+  'until',
+];
+
+const SEARCH_NAMES: readonly string[] = [
+  'agent_id',
+  'session_id',
+  'memory_types',
+  'event_types',
+  'tags',
+  'content_contains',
+  'min_importance',
+  'since',
+  'until',
+  'limit',
+  'order',
+  'cursor',
+];
+
+/** GET /memories and the lists of an agent's and of a session's memories. */
+export function decodeListQuery(params: QueryParams, options: ListOptions): ListRequest {
+  const allowed = [...FILTER_NAMES, ...PAGE_NAMES].filter((name) => name !== options.fixed);
+  const sent = numbersIn(singleValues(params, allowed));
+  if (has(sent, 'cursor') && has(sent, 'offset')) {
+    throw invalid('offset', 'offset and cursor exclude each other: send one of them.');
+  }
+  return listRequest(sent, options, LIST_LIMIT);
+}
+
+/** POST /search. Unknown members are refused here, unlike in a memory. */
+export function decodeSearch(raw: unknown, options: ListOptions): ListRequest {
+  const sent = asObject(raw, '');
+  onlyNames(Object.keys(sent), SEARCH_NAMES, 'field');
+  return listRequest(sent, options, SEARCH_LIMIT);
+}
+
+/** The filter of an export: that of GET /memories, without pages. */
+export function decodeFilterQuery(params: QueryParams, nowUs: number): EventFilter {
+  return filterOf(numbersIn(singleValues(params, FILTER_NAMES)), nowUs);
+}
+
+/** The filter of DELETE /memories: at least one, so that nobody deletes everything by accident. */
+export function decodeDeletionQuery(params: QueryParams, nowUs: number): EventFilter {
+  const filter = decodeFilterQuery(params, nowUs);
+  if (Object.keys(filter).length > 0) return filter;
+  throw invalid('query', 'A deletion needs at least one filter.', known(FILTER_NAMES));
+}
+
+/** GET /agents and GET /sessions. The caller judges the values of the filters. */
+export function decodePageQuery(
+  params: QueryParams,
+  filters: readonly string[],
+  scope: string,
+): PageRequest {
+  const sent = singleValues(params, [...filters, 'limit', 'cursor']);
+  const { limit, cursor, ...given } = sent;
+  return {
+    filters: given,
+    limit: limit === undefined ? LIST_LIMIT : limitOf(wholeNumber(limit)),
+    ...(cursor === undefined ? {} : { cursor: cursorOf(sent) }),
+    canonical: canonicalOf(scope, sent, 'desc'),
+  };
+}
+
+function listRequest(
+  sent: Readonly<Record<string, unknown>>,
+  options: ListOptions,
+  limit: number,
+): ListRequest {
+  const order = orderOf(sent);
+  const cursor = has(sent, 'cursor') ? cursorOf(sent) : undefined;
+  const defaulted = options.since !== undefined && !has(sent, 'since');
+  const filters = defaulted ? { ...sent, since: options.since } : sent;
+  return {
+    filter: filterOf(filters, options.nowUs, cursor !== undefined),
+    order,
+    limit: has(sent, 'limit') ? limitOf(sent.limit) : limit,
+    offset: offsetOf(sent.offset),
+    ...(cursor === undefined ? {} : { cursor }),
+    canonical: canonicalOf(options.scope, sent, order),
+  };
+}
+
+/** One value each; unknown, repeated and empty parameters are refused. */
+export function singleValues(
+  params: QueryParams,
+  allowed: readonly string[],
+): Record<string, string> {
+  onlyNames(Object.keys(params), allowed, 'parameter');
+  const values: Record<string, string> = {};
+  for (const name of Object.keys(params)) {
+    const [value, ...more] = params[name];
+    if (more.length > 0) throw invalid(name, `${name} must be given only once.`);
+    if (!value) throw invalid(name, `${name} must not be empty; leave it out instead.`);
+    values[name] = value;
+  }
+  return values;
+}
+
+const NUMBERS = ['limit', 'offset', 'min_importance'];
+
+/** Texts of a URL that mean numbers; NaN for what is none, which the rules then refuse. */
+function numbersIn(values: Record<string, string>): Record<string, unknown> {
+  const sent: Record<string, unknown> = { ...values };
+  for (const name of NUMBERS) {
+    if (has(sent, name)) sent[name] = numberOf(values[name], name !== 'min_importance');
+  }
+  return sent;
+}
+
+function numberOf(text: string, whole: boolean): number {
+  if (whole) return wholeNumber(text);
+  return /^\d{0,15}\.?\d{1,30}(?:e-?\d{1,3})?$/i.test(text) ? Number(text) : Number.NaN;
+}
+
+function wholeNumber(text: string): number {
+  return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+}
+
+function offsetOf(offset: unknown): number {
+  if (offset === undefined || offset === null) return 0;
+  if (typeof offset === 'number' && offset >= 0 && offset <= OFFSET_MAX) return offset;
+  throw invalid('offset', `offset must be a whole number from 0 to ${OFFSET_MAX}.`);
+}
+
+function cursorOf(sent: Readonly<Record<string, unknown>>): string {
+  return literalOf(sent, 'cursor', CURSOR_LENGTH_MAX);
+}
+
+function known(names: readonly string[]): string {
+  return `Known are: ${names.join(', ')}.`;
+}
