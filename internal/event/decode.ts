@@ -1,5 +1,6 @@
-import { invalid } from '../fault/fault.js';
+import { Fault, invalid } from '../fault/fault.js';
 import type { Event, MemoryType } from './event.js';
+import { broken, isSent, optionalText, requiredText } from './fields.js';
 import { encodeFreeform } from './freeform.js';
 import { dedupKeyOf } from './key.js';
 import {
@@ -11,7 +12,6 @@ import {
   NAME_RULE,
   TAG_RULE,
   TAGS_MAX,
-  type TextRule,
 } from './rules.js';
 import { asObject, fitsUtf8, hasAtMost, isStorable, memberPath, STORABLE_MUST } from './text.js';
 import { isTime, parseDuration, parseTime } from './window.js';
@@ -87,6 +87,31 @@ export function decodeMemory(raw: unknown, context: DecodeContext, path = ''): D
   };
 }
 
+/**
+ * The memories of a POST /memories: the one that the body is, or those of its list `memories`.
+ *
+ * @returns whether it was a list, as its answer differs
+ * @throws Fault invalid_field for the first bad item, so that nothing of the batch is stored
+ */
+export function decodeMemories(
+  raw: unknown,
+  context: DecodeContext,
+  maxItems: number,
+): { drafts: DraftEvent[]; batch: boolean } {
+  const list = asObject(raw, '').memories;
+  if (!isSent(list)) return { drafts: [decodeMemory(raw, context)], batch: false };
+  if (!Array.isArray(list)) throw invalid('memories', 'memories must be a list of memories.');
+  if (list.length === 0) throw invalid('memories', 'memories must not be empty.');
+  if (list.length > maxItems) {
+    throw new Fault('batch_too_large', `memories must be at most ${maxItems}.`, {
+      field: 'memories',
+      hint: 'Send several batches, or a stream as application/x-ndjson.',
+    });
+  }
+  const drafts = list.map((item, i) => decodeMemory(item, context, `memories[${i}]`));
+  return { drafts, batch: true };
+}
+
 /** The draft with its id: an event with its members in one fixed order, whoever made it. */
 export function withId(draft: DraftEvent, id: string): Event {
   return {
@@ -106,23 +131,6 @@ export function withId(draft: DraftEvent, id: string): Event {
     ingestedUs: draft.ingestedUs,
     expiresUs: draft.expiresUs,
   };
-}
-
-function broken(path: string, name: string, must: string): Error {
-  const field = memberPath(path, name);
-  return invalid(field, `${field} ${must}.`);
-}
-
-function requiredText(value: unknown, rule: TextRule, path: string, name: string): string {
-  if (typeof value === 'string' && rule.regex.test(value)) return value;
-  if (value === undefined || value === null) throw broken(path, name, 'is required');
-  throw broken(path, name, rule.must);
-}
-
-function optionalText(value: unknown, rule: TextRule, path: string, name: string): string {
-  if (value === undefined || value === null) return '';
-  if (typeof value === 'string' && rule.regex.test(value)) return value;
-  throw broken(path, name, rule.must);
 }
 
 function contentOf(value: unknown, maxBytes: number, path: string): string {

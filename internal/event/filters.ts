@@ -94,7 +94,8 @@ export function has(sent: SentFilters, name: string): boolean {
   return sent[name] !== undefined && sent[name] !== null;
 }
 
-function textOf(sent: SentFilters, name: string, rule: TextRule): string {
+/** A text that a rule allows. */
+export function textOf(sent: SentFilters, name: string, rule: TextRule): string {
   return checked(sent[name], name, rule);
 }
 

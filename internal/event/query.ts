@@ -9,8 +9,17 @@ import {
   onlyNames,
   orderOf,
   PAGE_NAMES,
+  textOf,
 } from './filters.js';
-import { CURSOR_LENGTH_MAX, LIST_LIMIT, OFFSET_MAX, SEARCH_LIMIT } from './rules.js';
+import {
+  CURSOR_LENGTH_MAX,
+  LIST_LIMIT,
+  NAME_RULE,
+  OFFSET_MAX,
+  SEARCH_LIMIT,
+  type SessionStatus,
+  STATUS_RULE,
+} from './rules.js';
 import { asObject } from './text.js';
 
 /** The parameters of a URL, each with every value that was given. */
@@ -28,13 +37,17 @@ export interface ListRequest {
   canonical: string;
 }
 
-/** A page of agents or sessions. */
+/** A page of agents or sessions, newest first. */
 export interface PageRequest {
-  /** The filters that were given, by name. */
-  filters: Readonly<Record<string, string>>;
   limit: number;
   cursor?: string;
+  /** Binds cursors to this organization, route and filters. */
   canonical: string;
+}
+
+export interface SessionPageRequest extends PageRequest {
+  agentId?: string;
+  status?: SessionStatus;
 }
 
 export interface ListOptions {
@@ -104,18 +117,35 @@ export function decodeDeletionQuery(params: QueryParams, nowUs: number): EventFi
   throw invalid('query', 'A deletion needs at least one filter.', known(FILTER_NAMES));
 }
 
-/** GET /agents and GET /sessions. The caller judges the values of the filters. */
-export function decodePageQuery(
-  params: QueryParams,
-  filters: readonly string[],
-  scope: string,
-): PageRequest {
-  const sent = singleValues(params, [...filters, 'limit', 'cursor']);
-  const { limit, cursor, ...given } = sent;
+/** GET /agents. */
+export function decodeAgentsQuery(params: QueryParams, scope: string): PageRequest {
+  return pageRequest(singleValues(params, PAGE), scope);
+}
+
+/** GET /sessions. */
+export function decodeSessionsQuery(params: QueryParams, scope: string): SessionPageRequest {
+  const sent = singleValues(params, ['agent_id', 'status', ...PAGE]);
+  const request: SessionPageRequest = pageRequest(sent, scope);
+  if (has(sent, 'agent_id')) request.agentId = textOf(sent, 'agent_id', NAME_RULE);
+  if (has(sent, 'status')) {
+    request.status = textOf(sent, 'status', STATUS_RULE) as SessionStatus;
+  }
+  return request;
+}
+
+/** `?memories=true` of the DELETE of an agent or of a session: whether its memories go too. */
+export function decodeMemoriesFlag(params: QueryParams): boolean {
+  const { memories = 'false' } = singleValues(params, ['memories']);
+  if (memories === 'true' || memories === 'false') return memories === 'true';
+  throw invalid('memories', 'memories must be "true" or "false".');
+}
+
+const PAGE = ['limit', 'cursor'];
+
+function pageRequest(sent: Record<string, string>, scope: string): PageRequest {
   return {
-    filters: given,
-    limit: limit === undefined ? LIST_LIMIT : limitOf(wholeNumber(limit)),
-    ...(cursor === undefined ? {} : { cursor: cursorOf(sent) }),
+    limit: has(sent, 'limit') ? limitOf(wholeNumber(sent.limit)) : LIST_LIMIT,
+    ...(has(sent, 'cursor') ? { cursor: cursorOf(sent) } : {}),
     canonical: canonicalOf(scope, sent, 'desc'),
   };
 }

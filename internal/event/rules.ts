@@ -25,10 +25,29 @@ export const TAG_RULE = textRule(
   '^[a-zA-Z0-9_.-]{1,64}$',
   'must be 1 to 64 letters, digits, "_", "." or "-"',
 );
-export const MEMORY_TYPE_RULE = textRule(
-  `^(?:${MEMORY_TYPES.join('|')})$`,
-  `must be one of ${MEMORY_TYPES.map((type) => `"${type}"`).join(', ')}`,
-);
+export const SESSION_STATUSES = ['active', 'closed'] as const;
+export type SessionStatus = (typeof SESSION_STATUSES)[number];
+export const PERMISSIONS = ['read', 'write', 'admin'] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
+export const MEMORY_TYPE_RULE = oneOf(MEMORY_TYPES);
+export const STATUS_RULE = oneOf(SESSION_STATUSES);
+export const PERMISSION_RULE = oneOf(PERMISSIONS);
+
+function oneOf(values: readonly string[]): TextRule {
+  const named = values.map((value) => `"${value}"`).join(', ');
+  return textRule(`^(?:${values.join('|')})$`, `must be one of ${named}`);
+}
+
+/** Of an agent's description, in UTF-8 bytes. */
+export const DESCRIPTION_BYTES_MAX = 4 * 1024;
+/** Of an API key's name, in characters. */
+export const KEY_NAME_LENGTH_MAX = 128;
+export const RETENTION_DAYS_MAX = 36_500;
+/** What a session's context may take. */
+export const CONTEXT_TOKENS = { min: 64, default: 8_000, max: 200_000 };
+export const CONTEXT_MEMORIES = { min: 1, default: 100, max: 1_000 };
+export const CONTEXT_SINCE = '24h';
 
 export const TAGS_MAX = 32;
 /** Of a dedup_key and of a parent_id, in characters (code points). */
