@@ -12,6 +12,7 @@ import {
   NAME_RULE,
   TAG_RULE,
   TAGS_MAX,
+  type TextRule,
 } from './rules.js';
 import { asObject, fitsUtf8, hasAtMost, isStorable, memberPath, STORABLE_MUST } from './text.js';
 import { isTime, parseDuration, parseTime } from './window.js';
@@ -54,11 +55,9 @@ type Input = Record<string, unknown>;
 export function decodeMemory(raw: unknown, context: DecodeContext, path = ''): DraftEvent {
   const input = asObject(raw, path);
   const agentId = requiredText(input.agent_id, NAME_RULE, path, 'agent_id');
-  const sessionId =
-    input.session_id === '' ? '' : optionalText(input.session_id, NAME_RULE, path, 'session_id');
-  const memoryType = optionalText(input.memory_type, MEMORY_TYPE_RULE, path, 'memory_type');
-  const eventType =
-    optionalText(input.event_type, EVENT_TYPE_RULE, path, 'event_type') || 'general';
+  const sessionId = textOrEmpty(input.session_id, NAME_RULE, path, 'session_id');
+  const memoryType = textOrEmpty(input.memory_type, MEMORY_TYPE_RULE, path, 'memory_type');
+  const eventType = textOrEmpty(input.event_type, EVENT_TYPE_RULE, path, 'event_type') || 'general';
   const content = contentOf(input.content, context.limits.contentBytes, path);
   const sentUs = sentTime(input.time, context, path);
   const ownKey = keyOf(input.dedup_key, path, 'dedup_key');
@@ -131,6 +130,11 @@ export function withId(draft: DraftEvent, id: string): Event {
     ingestedUs: draft.ingestedUs,
     expiresUs: draft.expiresUs,
   };
+}
+
+/** '' is absent: for an id by contract, for a type as memtrace's Go client sends it when unset. */
+function textOrEmpty(value: unknown, rule: TextRule, path: string, name: string): string {
+  return value === '' ? '' : optionalText(value, rule, path, name);
 }
 
 function contentOf(value: unknown, maxBytes: number, path: string): string {

@@ -1,6 +1,15 @@
 import { invalid } from '../fault/fault.js';
 import type { EventFilter, Order } from './event.js';
 import {
+  CURSOR_LENGTH_MAX,
+  LIST_LIMIT,
+  NAME_RULE,
+  OFFSET_MAX,
+  SEARCH_LIMIT,
+  type SessionStatus,
+  STATUS_RULE,
+} from './rules.js';
+import {
   canonicalOf,
   filterOf,
   has,
@@ -10,16 +19,7 @@ import {
   orderOf,
   PAGE_NAMES,
   textOf,
-} from './filters.js';
-import {
-  CURSOR_LENGTH_MAX,
-  LIST_LIMIT,
-  NAME_RULE,
-  OFFSET_MAX,
-  SEARCH_LIMIT,
-  type SessionStatus,
-  STATUS_RULE,
-} from './rules.js';
+} from './select.js';
 import { asObject } from './text.js';
 
 /** The parameters of a URL, each with every value that was given. */

@@ -12,10 +12,16 @@ const UNIT_US: Record<string, number> = {
   w: 7 * US_PER_DAY,
 };
 
-const DURATION = /^(\d{1,15})([smhdw])$/;
-const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
-const RFC3339 =
-  /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
+/** Patterns of what these functions read; whether a day exists is for them to say. */
+export const SPAN_PATTERN = '^(\\d{1,15})([smhdw])$';
+export const DATE_PATTERN = '^(\\d{4})-(\\d{2})-(\\d{2})$';
+export const RFC3339_PATTERN =
+  '^(\\d{4})-(\\d{2})-(\\d{2})[Tt](\\d{2}):(\\d{2}):(\\d{2})' +
+  '(?:\\.(\\d{1,9}))?(?:[Zz]|([+-])(\\d{2}):(\\d{2}))$';
+
+const SPAN = new RegExp(SPAN_PATTERN);
+const DATE = new RegExp(DATE_PATTERN);
+const RFC3339 = new RegExp(RFC3339_PATTERN);
 
 const TIME_RULE = 'an RFC 3339 time such as 2026-11-21T08:15:00Z, between 1970 and 9999';
 const WINDOW_RULE = `"now", a span back from now such as 30m, 24h or 7d, a date such as 2026-11-21, or ${TIME_RULE}`;
@@ -87,7 +93,7 @@ function timeValueUs(text: string, nowUs: number): number {
 }
 
 function durationUs(text: string): number {
-  const parts = DURATION.exec(text);
+  const parts = SPAN.exec(text);
   return parts === null ? Number.NaN : Number(parts[1]) * UNIT_US[parts[2]];
 }
 

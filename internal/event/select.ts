@@ -135,7 +135,7 @@ function listOf(
 function tagsOf(sent: SentFilters): string[] | undefined {
   const { tags } = sent;
   if (typeof tags !== 'string') return itemsOf(sent, 'tags', TAG_RULE, TAGS_MAX);
-  const items = tags.split(',');
+  const items = tags.split(',').map((tag) => tag.trim());
   if (items.length > TAGS_MAX) throw invalid('tags', `tags must be at most ${TAGS_MAX}.`);
   for (const tag of items) {
     if (!TAG_RULE.regex.test(tag)) {
