@@ -55,10 +55,18 @@ export interface TestServer {
   kill9(): Promise<Exit>;
 }
 
+/** What must not outlive this process, however it ends. */
+const children = new Set<ChildProcess>();
+const directories = new Set<string>();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const path of directories) rmSync(path, { recursive: true, force: true });
+});
+
 /** A directory that goes away with this process. */
 export function tempDir(prefix = 'memtrace-test-'): string {
   const path = mkdtempSync(join(tmpdir(), prefix));
-  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  directories.add(path);
   return path;
 }
 
@@ -144,12 +152,11 @@ function launch(options: StartOptions, dataDir: string, port: number): Launched 
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {
-  const killWithUs = () => child.kill('SIGKILL');
-  process.once('exit', killWithUs);
+  children.add(child);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {
-      process.off('exit', killWithUs);
+      children.delete(child);
       resolve({ code, signal });
     });
   });
