@@ -8,7 +8,8 @@ import type { ObjectInfo, Objects } from './objects.js';
 
 /** Objects as files below a root directory. */
 export class LocalObjects implements Objects {
-  private readonly root: string;
+  /** The real path, without symbolic links. */
+  readonly root: string;
   /** Directories known to exist, durably, inside the root. */
   private readonly ready = new Set<string>();
 
@@ -26,6 +27,19 @@ export class LocalObjects implements Objects {
   path(key: string): string {
     assert(isKey(key), `not an object key: ${key}`);
     return join(this.root, key);
+  }
+
+  /** Makes a folder durably, if it is absent. */
+  makeFolder(prefix: string): Promise<void> {
+    return this.makeDirectory(this.path(prefix));
+  }
+
+  /** Whether the folder itself can be listed: if not, a missing object says nothing. */
+  async reachable(prefix: string): Promise<boolean> {
+    return fs.readdir(this.path(prefix)).then(
+      () => true,
+      () => false,
+    );
   }
 
   async put(key: string, bytes: Uint8Array): Promise<boolean> {

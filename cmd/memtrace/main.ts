@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../../internal/engine/version.js';
+import { addConfigFlags, configFlags, registerConfig } from './config.js';
+import { registerKey } from './key.js';
+import { registerOrg } from './org.js';
+import { EXIT, failWith, print } from './output.js';
+import { registerVerify } from './verify.js';
+
+/** The command line: parse, hand over, exit. Each command is a file beside this one. */
+function program(): Command {
+  const memtrace = new Command('memtrace')
+    .description('A time-series memory server for AI agents.')
+    .showHelpAfterError('(memtrace --help shows what there is)')
+    .exitOverride();
+  const serve = memtrace
+    .command('serve', { isDefault: true })
+    .description('start the server (the default command)');
+  addConfigFlags(serve).action(async () => {
+    const { serveUntilSignal } = await import('./serve.js');
+    await serveUntilSignal(configFlags(serve));
+  });
+  registerOrg(memtrace);
+  registerKey(memtrace);
+  registerVerify(memtrace);
+  registerConfig(memtrace);
+  memtrace
+    .command('version')
+    .description('print the version')
+    .option('--json', 'print JSON')
+    .action(({ json }: { json?: boolean }) => {
+      const { version: node, platform, arch } = process;
+      if (json) print({ version: VERSION, node, platform, arch });
+      else process.stdout.write(`memtrace ${VERSION} (node ${node}, ${platform} ${arch})\n`);
+    });
+  memtrace
+    .command('mcp')
+    .description('MCP server over stdio (not part of this version yet)')
+    .action(() => failWith(new Error('the MCP server is not part of this version yet')));
+  return memtrace;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) failWith(error);
+  // Help and version end with 0; what commander refuses is a mistake in the words of the command.
+  else process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+}

@@ -1,0 +1,152 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { Fault } from '../fault/fault.js';
+
+/**
+ * Request bodies: capped while they stream in, before and after inflating, and never kept longer
+ * than the request. A slow sender is cut off, so that it cannot hold its share of the bytes.
+ */
+export interface BodySource {
+  headers(name: string): string | undefined;
+  stream(): Readable;
+}
+
+/** A body that trickles: so long may it take in all, and so long between two pieces of a stream. */
+const BODY_TIMEOUT_MS = 60_000;
+
+/** The body of a Node request, or of a Request in tests that open no port. */
+export function bodySource(request: Request, incoming: IncomingMessage | undefined): BodySource {
+  if (incoming !== undefined) {
+    return { headers: (name) => header(incoming, name), stream: () => incoming };
+  }
+  return {
+    headers: (name) => request.headers.get(name) ?? undefined,
+    stream: () =>
+      request.body === null
+        ? Readable.from([])
+        : Readable.fromWeb(request.body as import('node:stream/web').ReadableStream),
+  };
+}
+
+function header(incoming: IncomingMessage, name: string): string | undefined {
+  const value = incoming.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** The bytes that a body says it has; null for a chunked one. */
+export function declaredLength(source: BodySource): number | null {
+  const text = source.headers('content-length');
+  return text === undefined ? null : Number(text);
+}
+
+/** The body inflated. Rejects with `body_too_large`, `unsupported_media_type` or `invalid_json`. */
+export async function readBody(source: BodySource, maxBytes: number): Promise<Buffer> {
+  const declared = declaredLength(source);
+  if (declared !== null && declared > maxBytes) throw tooLarge(maxBytes);
+  const stream = inflated(source);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const timer = setTimeout(() => stream.destroy(tooSlow()), BODY_TIMEOUT_MS);
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw readFault(error);
+  } finally {
+    clearTimeout(timer);
+  }
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes);
+}
+
+/**
+ * The same for the hot path: a small plain body of a Node request, which usually is there at once.
+ * An async iterator costs several times as much as these listeners.
+ */
+export function readSmallBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let first: Buffer | null = null;
+    let rest: Buffer[] | null = null;
+    let bytes = 0;
+    const timer = setTimeout(() => incoming.destroy(tooSlow()), BODY_TIMEOUT_MS);
+    incoming.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > maxBytes) return fail(tooLarge(maxBytes));
+      if (first === null) first = chunk;
+      else if (rest === null) rest = [first, chunk];
+      else rest.push(chunk);
+    });
+    incoming.on('end', () => {
+      clearTimeout(timer);
+      resolve(rest === null ? (first ?? EMPTY) : Buffer.concat(rest, bytes));
+    });
+    incoming.on('error', (error) => fail(readFault(error)));
+    incoming.on('close', () => {
+      if (!incoming.complete) fail(clientGone());
+    });
+    function fail(fault: unknown): void {
+      clearTimeout(timer);
+      incoming.pause();
+      reject(fault);
+    }
+  });
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** The decoded stream of a body, for readers that do not keep it. */
+export function inflated(source: BodySource): Readable {
+  const coding = source.headers('content-encoding')?.trim().toLowerCase() ?? '';
+  if (coding === '' || coding === 'identity') return source.stream();
+  if (coding !== 'gzip' && coding !== 'x-gzip') {
+    throw new Fault('unsupported_media_type', 'this Content-Encoding is not supported', {
+      field: 'Content-Encoding',
+      hint: 'send the body plain or with gzip',
+    });
+  }
+  const raw = source.stream();
+  const gunzip = createGunzip();
+  raw.on('error', (error) => gunzip.destroy(error));
+  raw.on('close', () => {
+    if (!raw.readableEnded) gunzip.destroy(clientGone());
+  });
+  return raw.pipe(gunzip);
+}
+
+/** What a failure of a body's stream means to the client. */
+export function readFault(error: unknown): unknown {
+  if (error instanceof Fault) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (code.startsWith('Z_') || code === 'ERR_BUFFER_TOO_LARGE') {
+    return new Fault('invalid_json', 'the body is not valid gzip', { cause: error });
+  }
+  return clientGone(error);
+}
+
+/** The JSON value of a body. Rejects with `invalid_json`. */
+export function parseJson(body: Buffer): unknown {
+  if (!isUtf8(body)) throw new Fault('invalid_json', 'the body is not valid UTF-8');
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new Fault('invalid_json', 'the body is not valid JSON', { cause: error });
+  }
+}
+
+function tooLarge(maxBytes: number): Fault {
+  return new Fault('body_too_large', `the body is larger than ${maxBytes} bytes`, {
+    hint: 'send smaller batches, or a stream of application/x-ndjson',
+  });
+}
+
+function tooSlow(): Fault {
+  return new Fault('client_closed_request', 'the body took too long to arrive');
+}
+
+function clientGone(cause?: unknown): Fault {
+  return new Fault('client_closed_request', 'the client went away', { cause });
+}

@@ -1,0 +1,96 @@
+import type { Context } from 'hono';
+import { require } from '../auth/caller.js';
+import type { Host, Services } from '../engine/services.js';
+import { Fault } from '../fault/fault.js';
+import { errorResponse } from './errors.js';
+import { type ApiRequest, type Env, headerOf, type Policy } from './request.js';
+
+export type Handler = (request: ApiRequest) => Promise<Response>;
+
+export interface GuardedRoute {
+  method: string;
+  path: string;
+  policy: Policy;
+  handler: Handler;
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/**
+ * What stands before every handler, in one place: the request id, the key, the permission, the rate
+ * limit, and after it the metric and the translation of errors.
+ */
+export function guarded(host: Host, route: GuardedRoute) {
+  return async (c: Context<Env>): Promise<Response> => {
+    const start = host.clock.monoMs();
+    const requestId = requestIdOf(c, host);
+    let response: Response;
+    try {
+      response = await answer(host, route, c, requestId);
+    } catch (error) {
+      response = errorResponse(error, requestId, host);
+    }
+    // Draining: the client opens its next connection to a server that stays.
+    if (host.draining) response.headers.set('connection', 'close');
+    const seconds = (host.clock.monoMs() - start) / 1000;
+    host.metrics.httpDone(route.path, route.method, response.status, seconds);
+    return response;
+  };
+}
+
+/** The caller's request id, or a new one. */
+export function requestIdOf(c: Context<Env>, host: Host): string {
+  const sent = headerOf(c, 'x-request-id');
+  if (sent !== undefined && REQUEST_ID.test(sent)) return sent;
+  return host.ulids.next(Math.floor(host.clock.nowUs() / 1000));
+}
+
+async function answer(
+  host: Host,
+  route: GuardedRoute,
+  c: Context<Env>,
+  requestId: string,
+): Promise<Response> {
+  const { services } = host;
+  if (services === null) {
+    throw new Fault('not_ready', 'the server is starting', {
+      hint: 'it reads its log back; /ready tells when it is done',
+      retryAfterS: 2,
+    });
+  }
+  const found = services.auth.authenticate(secretOf(c));
+  // Usually at once: an await that waits for nothing costs a turn of the loop on the hot path.
+  const caller = found instanceof Promise ? await found : found;
+  if (route.policy !== 'any' && route.policy !== 'public') require(caller, route.policy);
+  const request: ApiRequest = { c, host, services, caller, requestId };
+  const limits = services.limiter === null ? null : limited(services, caller.key.id);
+  const response = await route.handler(request);
+  if (limits !== null) {
+    for (const [name, value] of Object.entries(limits)) response.headers.set(name, value);
+  }
+  return response;
+}
+
+function secretOf(c: Context<Env>): string | undefined {
+  const key = headerOf(c, 'x-api-key');
+  if (key !== undefined) return key;
+  const [scheme, token] = (headerOf(c, 'authorization') ?? '').split(' ', 2);
+  return scheme.toLowerCase() === 'bearer' ? token : undefined;
+}
+
+/** The RateLimit headers of an allowed request. Rejects with `rate_limited`. */
+function limited(services: Services, keyId: string): Record<string, string> {
+  const verdict = services.limiter?.take(keyId);
+  if (verdict === undefined) return {};
+  if (!verdict.allowed) {
+    throw new Fault('rate_limited', 'too many requests with this API key', {
+      hint: `at most ${verdict.limit} at once; see Retry-After`,
+      retryAfterS: Math.max(1, verdict.resetS),
+    });
+  }
+  return {
+    'ratelimit-limit': String(verdict.limit),
+    'ratelimit-remaining': String(verdict.remaining),
+    'ratelimit-reset': String(verdict.resetS),
+  };
+}

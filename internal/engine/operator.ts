@@ -1,0 +1,48 @@
+import type { Auth } from '../auth/auth.js';
+import type { Keys } from '../auth/keys.js';
+import type { Clock } from '../base/clock.js';
+import { Fault } from '../fault/fault.js';
+import type { Forget } from '../memory/forget.js';
+import type { Opened } from './opened.js';
+
+/** What an operator may do to a running server, through the control socket or offline. */
+export interface OperatorParts {
+  keys: Keys;
+  forget: Forget;
+  auth: Auth;
+  clock: Clock;
+}
+
+export class Operator {
+  private readonly opened: Opened;
+  private readonly parts: OperatorParts;
+
+  constructor(opened: Opened, parts: OperatorParts) {
+    this.opened = opened;
+    this.parts = parts;
+  }
+
+  /** Moves all that was acknowledged into files. */
+  flush(): Promise<void> {
+    return this.opened.flusher.flush();
+  }
+
+  /** Re-reads every file; see store/parquet/verify.ts. */
+  verify(options: Parameters<Opened['store']['verify']>[0]): ReturnType<Opened['store']['verify']> {
+    return this.opened.store.verify(options);
+  }
+
+  /**
+   * Revokes the organization's keys, then erases its events: in this order, so that nothing is
+   * acknowledged after the erasure. Rejects with `not_found`.
+   */
+  async deleteOrg(idOrName: string): Promise<{ id: string; name: string; deleted: number }> {
+    const { metadata } = this.opened;
+    const org = await metadata.orgs.find(idOrName);
+    if (org === null) throw new Fault('not_found', `there is no organization "${idOrName}"`);
+    await metadata.orgs.delete(org.id, this.parts.clock.nowUs());
+    this.parts.auth.forget();
+    const { deleted } = await this.parts.forget.matching({ orgId: org.id, floorUs: null }, {});
+    return { id: org.id, name: org.name, deleted };
+  }
+}

@@ -1,0 +1,123 @@
+import { Agents } from '../agent/agents.js';
+import { Auth } from '../auth/auth.js';
+import { Keys } from '../auth/keys.js';
+import { RateLimiter } from '../auth/rate-limit.js';
+import { FairPool } from '../base/fair-pool.js';
+import { Ingest } from '../ingest/ingest.js';
+import { holderExists } from '../memory/exists.js';
+import { Forget } from '../memory/forget.js';
+import { Listing } from '../memory/listing.js';
+import { Remember } from '../memory/remember.js';
+import { Retention } from '../memory/retention.js';
+import { Recall } from '../recall/recall.js';
+import { SessionContext } from '../session/context.js';
+import { createTokenCounter } from '../session/context/counter.js';
+import { Sessions } from '../session/sessions.js';
+import type { Opened } from './opened.js';
+import { Operator } from './operator.js';
+import type { Host, Services } from './services.js';
+
+/** The verbs over what is open. */
+export interface Wired {
+  services: Services;
+  operator: Operator;
+  /** Ends what runs by itself. */
+  close(): Promise<void>;
+}
+
+/** How many flushes' worth of rows may wait before writers do. */
+const BUFFERS_WAITING = 4;
+const BODY_WAIT_MS = 1_000;
+
+/** Makes the verbs; no logic. */
+export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret: string): Wired {
+  const { config, clock, ulids } = host;
+  const { metadata, answers, deletions } = opened;
+  const recall = recallOf(host, opened);
+  const ingest = ingestOf(host, opened, recall);
+  const auth = new Auth({ keys: metadata.keys, clock, retentionDays: config.retention.days });
+  const limits = {
+    contentBytes: config.limits.contentBytes,
+    metadataBytes: config.limits.metadataBytes,
+  };
+  const dedup = { enabled: config.dedup.enabled, contentBytes: config.dedup.contentBytes };
+  const sessions = new Sessions({
+    clock,
+    ulids,
+    store: metadata.sessions,
+    answers,
+    metadataBytes: limits.metadataBytes,
+  });
+  const deadlineUs = config.erasure.deadlineMs * 1000;
+  const forget = new Forget({ clock, ulids, ingest, recall, deletions, metadata, deadlineUs });
+  const context = new SessionContext(recall, sessions, createTokenCounter());
+  const { requestsPerSecond, burst, inflightBytes } = config.limits;
+  const services: Services = {
+    auth,
+    limiter: requestsPerSecond > 0 ? new RateLimiter(requestsPerSecond, burst, clock) : null,
+    bodies: new FairPool({ capacity: inflightBytes, maxWaiting: 10_000, maxWaitMs: BODY_WAIT_MS }),
+    keys: new Keys(metadata, clock, ulids, auth),
+    remember: new Remember({ clock, ulids, ingest, answers, recall, limits, dedup }),
+    listing: new Listing(recall, cursorSecret),
+    forget,
+    retention: new Retention(metadata.orgs, auth, config.retention.days),
+    agents: new Agents({ clock, ulids, metadata, answers, recall }),
+    sessions,
+    context,
+  };
+  auth.start();
+  host.metrics.observe('memtrace_inflight_bytes', () => services.bodies.inUse);
+  const close = async () => {
+    await auth.stop();
+    await context.close();
+  };
+  const operator = new Operator(opened, { keys: services.keys, forget, auth, clock });
+  return { services, operator, close };
+}
+
+function recallOf({ clock, config, metrics }: Omit<Host, 'services'>, opened: Opened): Recall {
+  const { recent, deletions, store, wal } = opened;
+  const { maxConcurrent, maxQueued, timeoutMs } = config.query;
+  const slots = new FairPool({
+    capacity: maxConcurrent,
+    maxWaiting: maxQueued,
+    maxWaitMs: timeoutMs,
+  });
+  metrics.observe('memtrace_queries_running', () => slots.inUse);
+  metrics.observe('memtrace_queries_queued', () => slots.waiting);
+  return new Recall({
+    clock,
+    recent,
+    deletions,
+    store,
+    stream: wal.stream,
+    slots,
+    timeoutMs,
+    onQuery: (kind, ms) => {
+      metrics.queried(kind);
+      metrics.queryTook(kind, ms / 1000);
+    },
+  });
+}
+
+function ingestOf(host: Omit<Host, 'services'>, opened: Opened, recall: Recall): Ingest {
+  const { clock, config, metrics } = host;
+  const { wal, dedup, recent, deletions, answers, metadata, flusher } = opened;
+  const { catalog } = metadata;
+  const nowUs = () => clock.nowUs();
+  const existsParts = { recent, recall, deletions, catalog, nowUs };
+  return new Ingest({
+    clock,
+    log: wal,
+    dedup,
+    recent,
+    deletions,
+    answers,
+    exists: (orgId, id) => holderExists(existsParts, orgId, id),
+    maxBufferedRows: BUFFERS_WAITING * Math.max(config.buffer.maxRows, 10_000),
+    maxBufferedBytes: BUFFERS_WAITING * config.buffer.maxBytes,
+    onDuplicates: (count) => metrics.dedupHit(count),
+    onWrites: (count) => metrics.wrote(count),
+    onAppended: () => flusher.poke(),
+  });
+}

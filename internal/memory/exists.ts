@@ -1,0 +1,47 @@
+import { decodeMs } from '../base/ulid.js';
+import type { Catalog } from '../metadata/metadata.js';
+import type { Recall } from '../recall/recall.js';
+import type { Deletions } from '../recent/deletions.js';
+import type { Recent } from '../recent/recent.js';
+
+/** What a look-up of a duplicate's holder needs. */
+export interface ExistsParts {
+  recent: Recent;
+  recall: Recall;
+  deletions: Deletions;
+  catalog: Catalog;
+  nowUs(): number;
+}
+
+/**
+ * Whether an event that a deduplication key names is still there. It runs for every duplicate, so
+ * it asks the store only where something can have taken the event: a deletion of its organization
+ * or an expiry in a file of its time.
+ */
+export async function holderExists(parts: ExistsParts, orgId: string, id: string): Promise<boolean> {
+  const nowUs = parts.nowUs();
+  const row = parts.recent.find(orgId, id);
+  if (row !== undefined) {
+    const { expiresUs } = row.event;
+    return !row.deleted && (expiresUs === null || expiresUs > nowUs);
+  }
+  if (parts.deletions.forOrg(orgId).length === 0 && !(await mayExpire(parts, orgId, id, nowUs))) {
+    return true;
+  }
+  return (await parts.recall.get({ orgId, floorUs: null, kind: 'other' }, id)) !== null;
+}
+
+async function mayExpire(
+  parts: ExistsParts,
+  orgId: string,
+  id: string,
+  nowUs: number,
+): Promise<boolean> {
+  const ms = decodeMs(id.slice(4));
+  if (ms === null) return true;
+  const window = { sinceUs: ms * 1000, untilUs: (ms + 1) * 1000 };
+  const { partitions } = await parts.catalog.locate({ orgId, ...window });
+  // No file at all for its time: it was erased for good.
+  if (partitions.length === 0) return true;
+  return partitions.some(({ sum }) => sum.minExpiresUs !== null && sum.minExpiresUs <= nowUs);
+}

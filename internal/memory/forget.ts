@@ -1,0 +1,92 @@
+import type { Caller } from '../auth/caller.js';
+import type { Clock } from '../base/clock.js';
+import type { UlidFactory } from '../base/ulid.js';
+import type { EventFilter } from '../event/event.js';
+import { Fault } from '../fault/fault.js';
+import type { Ingest } from '../ingest/ingest.js';
+import type { Deletion, Metadata } from '../metadata/metadata.js';
+import type { Recall } from '../recall/recall.js';
+import type { Deletions } from '../recent/deletions.js';
+
+/** The verbs that erase memories: gone from every read at once, from the files by compaction. */
+export interface ForgetParts {
+  clock: Clock;
+  ulids: UlidFactory;
+  ingest: Ingest;
+  recall: Recall;
+  deletions: Deletions;
+  metadata: Metadata;
+  /** How long after the request the bytes must be gone from the files. */
+  deadlineUs: number;
+}
+
+export interface Forgotten {
+  erasureId: string;
+  deleted: number;
+}
+
+/** The state of an erasure. */
+export interface Erasure {
+  deletion: Deletion;
+  /** Files that may still hold bytes of it. */
+  filesLeft: number;
+}
+
+export class Forget {
+  private readonly parts: ForgetParts;
+
+  constructor(parts: ForgetParts) {
+    this.parts = parts;
+  }
+
+  /** Erases one memory. Rejects with `not_found`. */
+  async one(caller: Caller, id: string): Promise<Forgotten> {
+    const { orgId, floorUs } = caller;
+    const event = await this.parts.recall.get({ orgId, floorUs, kind: 'get' }, id);
+    if (event === null) throw new Fault('not_found', 'memory not found');
+    const { deletion } = await this.parts.ingest.delete(this.request(orgId, { ids: [id] }), null);
+    return { erasureId: deletion.id, deleted: 1 };
+  }
+
+  /** Erases what matches; an empty filter is the whole organization (only for its deletion). */
+  async matching(caller: Pick<Caller, 'orgId' | 'floorUs'>, filter: EventFilter): Promise<Forgotten> {
+    const { orgId, floorUs } = caller;
+    const request = this.request(orgId, filter);
+    const done = await this.parts.ingest.delete(request, floorUs);
+    const reader = { orgId, floorUs, kind: 'other' } as const;
+    const { deletion, before, flushedThrough } = done;
+    const stored = await this.parts.recall.countDeleted(reader, deletion, before, flushedThrough);
+    return { erasureId: deletion.id, deleted: done.taken + stored };
+  }
+
+  /** How far an erasure has come. Rejects with `not_found`. */
+  async erasure(caller: Caller, id: string): Promise<Erasure> {
+    const { deletions, metadata } = this.parts;
+    const known = deletions.forOrg(caller.orgId).find((one) => one.id === id);
+    const deletion = (await metadata.deletions.find(caller.orgId, id)) ?? known;
+    if (deletion === undefined) throw new Fault('not_found', 'erasure not found');
+    return { deletion, filesLeft: await this.filesLeft(deletion) };
+  }
+
+  /** Files written before the deletion that may hold rows of it. */
+  private async filesLeft(deletion: Deletion): Promise<number> {
+    if (deletion.state === 'done') return 0;
+    const { orgId, filter, stream, position } = deletion;
+    const located = await this.parts.metadata.catalog.locate({ orgId, ...filter });
+    const files = [...located.partitions, ...located.quarantined];
+    return files.filter((file) => file.stream === stream && file.toPosition <= position).length;
+  }
+
+  private request(orgId: string, filter: EventFilter): Omit<Deletion, 'stream' | 'position'> {
+    const nowUs = this.parts.clock.nowUs();
+    return {
+      id: `era_${this.parts.ulids.next(Math.floor(nowUs / 1000))}`,
+      orgId,
+      filter,
+      requestedUs: nowUs,
+      deadlineUs: nowUs + this.parts.deadlineUs,
+      state: 'accepted',
+      doneUs: null,
+    };
+  }
+}

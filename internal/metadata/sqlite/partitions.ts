@@ -1,0 +1,93 @@
+import { Fault } from '../../fault/fault.js';
+import type { DedupRunRow, FlushCommit, Partition } from '../metadata.js';
+import type { Database } from './database.js';
+import { read, write } from './operation.js';
+import type { Staging } from './staging.js';
+
+export const PARTITION_COLUMNS = `p.id, p.stream, p.from_position AS fromPosition,
+  p.to_position AS toPosition, p.key, p.location, p.day, p.rows, p.bytes, p.checksum,
+  p.min_time_us AS minTimeUs, p.max_time_us AS maxTimeUs, p.min_expires_us AS minExpiresUs,
+  p.level, p.state`;
+
+/** The catalog without its spans: which files count, and how far they cover the log. */
+export function partitionOperations(db: Database, staging: Staging) {
+  return {
+    position: read((stream: string) => position(db, stream) ?? 0),
+    commitFlush: write((flush: FlushCommit) => {
+      movePosition(db, flush);
+      for (const partition of flush.partitions) addPartition(db, staging, partition);
+      if (flush.dedupRun) addDedupRun(db, flush.dedupRun);
+    }),
+    replace: write((removed: readonly string[], added: readonly Partition[]) => {
+      if (!removed.every((id) => isLive(db, id))) return false;
+      for (const id of removed) removePartition(db, id);
+      for (const partition of added) addPartition(db, staging, partition);
+      return true;
+    }),
+    partitions: read(() =>
+      db.all<Partition>(`SELECT ${PARTITION_COLUMNS} FROM partitions p ORDER BY p.day, p.id`),
+    ),
+    quarantine: write((id: string, reason: string) => {
+      db.run("UPDATE partitions SET state = 'quarantined', reason = ? WHERE id = ?", reason, id);
+    }),
+    dedupRuns: read(() =>
+      db.all<DedupRunRow>(
+        `SELECT path, keys, bytes, checksum, newest_us AS newestUs, through
+           FROM dedup_runs ORDER BY through, path`,
+      ),
+    ),
+    replaceDedupRuns: write((removed: readonly string[], added: readonly DedupRunRow[]) => {
+      for (const path of removed) db.run('DELETE FROM dedup_runs WHERE path = ?', path);
+      for (const run of added) addDedupRun(db, run);
+    }),
+  };
+}
+
+function position(db: Database, stream: string): number | undefined {
+  const sql = 'SELECT position FROM positions WHERE stream = ?';
+  return db.get<{ position: number }>(sql, stream)?.position;
+}
+
+function movePosition(db: Database, { stream, from, to }: FlushCommit): void {
+  const actual = position(db, stream);
+  if ((actual ?? 0) !== from) {
+    const cause = new Error(`flush of ${stream} from ${from}, but the catalog is at ${actual}`);
+    throw new Fault('internal', 'the flush does not continue the catalog', { cause });
+  }
+  db.run(
+    `INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET position = excluded.position`,
+    stream,
+    to,
+  );
+}
+
+function isLive(db: Database, id: string): boolean {
+  const row = db.get<{ state: string }>('SELECT state FROM partitions WHERE id = ?', id);
+  return row?.state === 'live';
+}
+
+function addPartition(db: Database, staging: Staging, partition: Partition): void {
+  const seq = staging.take(partition.id);
+  db.run(
+    `INSERT INTO partitions (seq, id, stream, from_position, to_position, key, location, day, rows,
+       bytes, checksum, min_time_us, max_time_us, min_expires_us, level, state)
+     VALUES (@seq, @id, @stream, @fromPosition, @toPosition, @key, @location, @day, @rows, @bytes,
+       @checksum, @minTimeUs, @maxTimeUs, @minExpiresUs, @level, @state)`,
+    { ...partition, seq },
+  );
+}
+
+/** Its spans stay, unseen, until they are swept. */
+function removePartition(db: Database, id: string): void {
+  const sql = 'DELETE FROM partitions WHERE id = ? RETURNING seq';
+  const gone = db.get<{ seq: number }>(sql, id);
+  if (gone) db.run('INSERT INTO dead VALUES (?)', gone.seq);
+}
+
+function addDedupRun(db: Database, run: DedupRunRow): void {
+  db.run(
+    `INSERT INTO dedup_runs (path, keys, bytes, checksum, newest_us, through)
+     VALUES (@path, @keys, @bytes, @checksum, @newestUs, @through)`,
+    run,
+  );
+}

@@ -1,0 +1,240 @@
+import type { Clock } from '../base/clock.js';
+import { type FairPool, PoolRefused, type PoolTicket } from '../base/fair-pool.js';
+import { decodeMs } from '../base/ulid.js';
+import type { Event, EventFilter, Order, Place } from '../event/event.js';
+import { compareEvents } from '../event/filter.js';
+import { Fault } from '../fault/fault.js';
+import type { Deletion } from '../metadata/metadata.js';
+import type { Deletions } from '../recent/deletions.js';
+import type { RecentRow } from '../recent/generation.js';
+import type { Recent } from '../recent/recent.js';
+import type { Incomplete, Store, Visibility } from '../store/store.js';
+import type { QueryKind } from '../telemetry/metrics.js';
+
+/**
+ * The way out: recent and store as one snapshot.
+ *
+ * The recent rows are taken first, then the store's snapshot, and recent rows that the snapshot
+ * covers are left out: so each row comes from exactly one side whatever is flushed meanwhile. (The
+ * other order would lose the rows of a flush in between.)
+ */
+export interface RecallParts {
+  clock: Clock;
+  recent: Recent;
+  deletions: Deletions;
+  store: Store;
+  /** The log stream whose rows `recent` holds. */
+  stream: string;
+  slots: FairPool;
+  timeoutMs: number;
+  onQuery(kind: QueryKind, ms: number): void;
+}
+
+/** Whose rows, and what of them still counts. */
+export interface Reader {
+  orgId: string;
+  /** Events before this time are beyond the organization's retention; null = none. */
+  floorUs: number | null;
+  signal?: AbortSignal;
+  kind: QueryKind;
+}
+
+export interface PageQuery {
+  filter: EventFilter;
+  order: Order;
+  after?: Place;
+  limit: number;
+  offset?: number;
+}
+
+export interface Page {
+  events: Event[];
+  /** Exact: whether another event follows. */
+  hasMore: boolean;
+  incomplete?: Incomplete;
+}
+
+export interface Stats {
+  count: number;
+  errors: number;
+  byType: Record<string, number>;
+  lastUs: number | null;
+  incomplete?: Incomplete;
+}
+
+/** Rows that an offset skips at a time. */
+const SKIP_ROWS = 1_000;
+
+export class Recall {
+  private readonly parts: RecallParts;
+
+  constructor(parts: RecallParts) {
+    this.parts = parts;
+  }
+
+  /** One page of what matches. Rejects with `query_timeout`, `overloaded` or `store_unavailable`. */
+  page(reader: Reader, query: PageQuery): Promise<Page> {
+    return this.within(reader, async (signal) => {
+      let { after, offset = 0 } = query;
+      // A deep offset is walked in pages, so that its cost is time and never memory.
+      while (offset > SKIP_ROWS) {
+        const skip = { ...query, after, limit: SKIP_ROWS };
+        const { events, hasMore } = await this.readPage(reader, skip, 0, signal);
+        if (!hasMore) return { events: [], hasMore: false };
+        after = events[events.length - 1];
+        offset -= SKIP_ROWS;
+      }
+      return this.readPage(reader, { ...query, after }, offset, signal);
+    });
+  }
+
+  /** The event of an id, or null. */
+  async get(reader: Reader, id: string): Promise<Event | null> {
+    if (decodeMs(id.slice(4)) === null || !id.startsWith('mem_')) return null;
+    const nowUs = this.parts.clock.nowUs();
+    const row = this.parts.recent.find(reader.orgId, id);
+    if (row !== undefined) return readable(row, nowUs, reader.floorUs) ? row.event : null;
+    const page = await this.page(reader, { filter: { ids: [id] }, order: 'desc', limit: 1 });
+    return page.events[0] ?? null;
+  }
+
+  /** Exact counts of what matches. */
+  stats(reader: Reader, filter: EventFilter): Promise<Stats> {
+    return this.within(reader, async (signal) => {
+      const { recent, store, deletions, stream } = this.parts;
+      const nowUs = this.parts.clock.nowUs();
+      const { orgId, floorUs } = reader;
+      const rows = await recent.collect({ orgId, filter, nowUs, floorUs, signal });
+      const visibility: Visibility = { nowUs, floorUs, deletions: deletions.forOrg(orgId) };
+      const stored = await store.stats({ orgId, filter, visibility, signal });
+      const through = stored.through[stream] ?? 0;
+      const result: Stats = { ...stored, byType: { ...stored.byType } };
+      for (const { event, position } of rows) if (position > through) count(result, event);
+      return result;
+    });
+  }
+
+  /**
+   * How many stored events a deletion took: those that were in the store, not in the recent
+   * buffer, when it became durable, and that no earlier deletion had taken.
+   */
+  countDeleted(
+    reader: Reader,
+    deletion: Deletion,
+    before: readonly Deletion[],
+    flushedThrough: number,
+  ): Promise<number> {
+    return this.within(reader, async (signal) => {
+      const { orgId, floorUs } = reader;
+      const visibility = { nowUs: this.parts.clock.nowUs(), floorUs, deletions: before };
+      const { filter } = deletion;
+      const query = { orgId, filter, visibility, maxPosition: flushedThrough, signal };
+      return (await this.parts.store.stats(query)).count;
+    });
+  }
+
+  /** By agent id: the newest event time that can still be read. Ids without any are absent. */
+  async lastEvents(reader: Reader, agentIds: readonly string[]): Promise<Map<string, number>> {
+    const last = new Map<string, number>();
+    for (const agentId of new Set(agentIds)) {
+      const { lastUs } = await this.stats(reader, { agentIds: [agentId] });
+      if (lastUs !== null) last.set(agentId, lastUs);
+    }
+    return last;
+  }
+
+  private async readPage(
+    reader: Reader,
+    query: PageQuery,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<Page> {
+    const { recent, store, deletions, stream } = this.parts;
+    const { filter, order, after } = query;
+    const { orgId, floorUs, kind } = reader;
+    const nowUs = this.parts.clock.nowUs();
+    const limit = offset + query.limit + 1;
+    const visibility: Visibility = { nowUs, floorUs, deletions: deletions.forOrg(orgId) };
+    const scope = { orgId, filter, order, after, limit, signal };
+    const rows = await recent.select({ ...scope, nowUs, floorUs });
+    const stored = await store.read({ ...scope, visibility, kind });
+    const through = stored.through[stream] ?? 0;
+    const fresh = rows.filter(({ position }) => position > through).map(({ event }) => event);
+    const merged = mergeSorted(fresh, stored.events, compareEvents(order));
+    return {
+      events: merged.slice(offset, offset + query.limit),
+      hasMore: merged.length > offset + query.limit,
+      incomplete: stored.incomplete,
+    };
+  }
+
+  /** Runs a query in a slot, under the time limit and the caller's own signal. */
+  private async within<T>(reader: Reader, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const start = this.parts.clock.monoMs();
+    const timeout = AbortSignal.timeout(this.parts.timeoutMs);
+    const signal = reader.signal === undefined ? timeout : anyOf(reader.signal, timeout);
+    let ticket: PoolTicket | null = null;
+    try {
+      ticket = await this.parts.slots.take(reader.orgId, 1, signal);
+      return await run(signal);
+    } catch (error) {
+      throw this.explain(error, reader, timeout);
+    } finally {
+      ticket?.release();
+      this.parts.onQuery(reader.kind, this.parts.clock.monoMs() - start);
+    }
+  }
+
+  private explain(error: unknown, reader: Reader, timeout: AbortSignal): unknown {
+    if (reader.signal?.aborted) {
+      return new Fault('client_closed_request', 'the client went away', { cause: error });
+    }
+    if (timeout.aborted) {
+      return new Fault('query_timeout', 'the query took too long and was stopped', {
+        hint: 'narrow it with since, until, agent_id or session_id',
+        retryAfterS: 1,
+        cause: error,
+      });
+    }
+    if (error instanceof PoolRefused) {
+      const message = 'too many queries are running';
+      return new Fault('overloaded', message, { retryAfterS: 1, cause: error });
+    }
+    return error;
+  }
+}
+
+function anyOf(first: AbortSignal, second: AbortSignal): AbortSignal {
+  return AbortSignal.any([first, second]);
+}
+
+function readable(row: RecentRow, nowUs: number, floorUs: number | null): boolean {
+  const { expiresUs, timeUs } = row.event;
+  if (row.deleted || (expiresUs !== null && expiresUs <= nowUs)) return false;
+  return floorUs === null || timeUs >= floorUs;
+}
+
+function count(stats: Stats, event: Event): void {
+  stats.count += 1;
+  stats.byType[event.memoryType] = (stats.byType[event.memoryType] ?? 0) + 1;
+  if (event.eventType === 'error') stats.errors += 1;
+  stats.lastUs = Math.max(stats.lastUs ?? event.timeUs, event.timeUs);
+}
+
+/** Both inputs sorted; equal elements cannot occur, as ids are unique. */
+function mergeSorted(
+  left: readonly Event[],
+  right: readonly Event[],
+  compare: (a: Event, b: Event) => number,
+): Event[] {
+  if (left.length === 0) return [...right];
+  const merged: Event[] = [];
+  let l = 0;
+  let r = 0;
+  while (l < left.length && r < right.length) {
+    merged.push(compare(left[l], right[r]) <= 0 ? left[l++] : right[r++]);
+  }
+  while (l < left.length) merged.push(left[l++]);
+  while (r < right.length) merged.push(right[r++]);
+  return merged;
+}

@@ -1,0 +1,214 @@
+import { mkdir, realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../../base/clock.js';
+import type { UlidFactory } from '../../base/ulid.js';
+import { Fault } from '../../fault/fault.js';
+import type { Catalog } from '../../metadata/metadata.js';
+import { LocalObjects } from '../../objects/local.js';
+import type {
+  SealedBatch,
+  StatsQuery,
+  Store,
+  StoreHealth,
+  StorePage,
+  StoreQuery,
+  StoreStats,
+} from '../store.js';
+import { Duck } from './duck.js';
+import { Reader } from './execute.js';
+import { type FlushResult, FlushWriter } from './flush.js';
+import { type Damage, Guard } from './guard.js';
+import { Inspector } from './inspector.js';
+import { type SweepReport, sweep, sweepTemporaries } from './sweep.js';
+import { type VerifyOptions, type VerifyReport, verify } from './verify.js';
+
+export interface ParquetStoreOptions {
+  /** Holds events/; made if it is absent. */
+  dataDir: string;
+  /** For work in progress, on the same file system; default `<dataDir>/tmp`. */
+  tmpDir?: string;
+  catalog: Catalog;
+  duckdb: {
+    memoryLimitBytes: number;
+    threads: number;
+    /** Queries that run at once; default 4. */
+    connections?: number;
+  };
+  ulids: UlidFactory;
+  clock?: Clock;
+  /** A file was put into quarantine (C6). */
+  onDamage?: (damage: Damage) => void;
+  onFlush?: (result: FlushResult & { ms: number }) => void;
+  /** `kind` is that of the query, or `stats`. */
+  onQuery?: (query: { kind: string; ms: number; ok: boolean }) => void;
+}
+
+const DEFAULT_CONNECTIONS = 4;
+
+/** The embedded store: Parquet files by UTC day, named by a catalog, read with DuckDB. */
+export interface ParquetStore extends Store {
+  /** How many files the catalog names, by state. */
+  readonly partitions: { readonly live: number; readonly quarantined: number };
+  verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** Removes what crashes left; see sweep.ts. To be called after the start and now and then. */
+  sweep(): Promise<SweepReport>;
+  /** Resolves once queries need not wait for the engine to load. */
+  ready(): Promise<void>;
+}
+
+/** Opens the store. DuckDB loads in the background; a first query waits for it. */
+export async function openParquetStore(options: ParquetStoreOptions): Promise<ParquetStore> {
+  const tmpDir = options.tmpDir ?? join(options.dataDir, 'tmp');
+  await mkdir(tmpDir, { recursive: true });
+  const objects = await LocalObjects.open(options.dataDir);
+  await objects.makeFolder('events');
+  const spill = join(await realpath(tmpDir), 'duckdb');
+  // Of a process that is gone: only the holder of the data directory opens its store.
+  await rm(spill, { recursive: true, force: true });
+  await sweepTemporaries(tmpDir, Number.POSITIVE_INFINITY);
+  const store = new EmbeddedStore(options, { objects, tmpDir: await realpath(tmpDir), spill });
+  await store.countPartitions();
+  return store;
+}
+
+interface Places {
+  objects: LocalObjects;
+  tmpDir: string;
+  spill: string;
+}
+
+class EmbeddedStore implements ParquetStore {
+  readonly partitions = { live: 0, quarantined: 0 };
+  private readonly options: ParquetStoreOptions;
+  private readonly places: Places;
+  private readonly clock: Clock;
+  private readonly duck: Duck;
+  private readonly inspector = new Inspector();
+  private readonly flusher: FlushWriter;
+  private readonly reader: Reader;
+  /** What the last write said, or null after one that went well. */
+  private writeFault: Fault | null = null;
+  private closing = false;
+
+  constructor(options: ParquetStoreOptions, places: Places) {
+    this.options = options;
+    this.places = places;
+    this.clock = options.clock ?? systemClock;
+    this.duck = openDuck(options, places);
+    const { inspector, duck } = this;
+    const { objects, tmpDir } = places;
+    const { catalog, ulids } = options;
+    const onDamage = (damage: Damage) => this.damaged(damage);
+    const guard = new Guard({ catalog, objects, inspector, onDamage });
+    const ulid = () => ulids.next(Math.floor(this.clock.nowUs() / 1000));
+    const trust = (id: string) => guard.trust(id);
+    this.flusher = new FlushWriter({ duck, catalog, objects, inspector, tmpDir, ulid, trust });
+    this.reader = new Reader({ duck, catalog, objects, guard });
+  }
+
+  async write(batch: SealedBatch): Promise<void> {
+    this.refuseAfterClose();
+    const start = this.clock.monoMs();
+    try {
+      const result = await this.flusher.write(batch);
+      this.writeFault = null;
+      if (result === null) return;
+      this.partitions.live += result.files;
+      this.options.onFlush?.({ ...result, ms: this.clock.monoMs() - start });
+    } catch (error) {
+      this.writeFault = error instanceof Fault ? error : null;
+      throw error;
+    }
+  }
+
+  read(query: StoreQuery): Promise<StorePage> {
+    return this.timed(query.kind, () => this.reader.page(query));
+  }
+
+  stats(query: StatsQuery): Promise<StoreStats> {
+    return this.timed('stats', () => this.reader.stats(query));
+  }
+
+  position(stream: string): Promise<number> {
+    return this.options.catalog.position(stream);
+  }
+
+  get health(): StoreHealth {
+    const { quarantined } = this.partitions;
+    if (this.writeFault !== null) return { state: 'degraded', detail: this.writeFault.message };
+    if (quarantined === 0) return { state: 'ok' };
+    return { state: 'degraded', detail: `${quarantined} damaged files in quarantine` };
+  }
+
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    const { catalog } = this.options;
+    return verify(
+      { catalog, objects: this.places.objects, inFlight: this.flusher.inFlight },
+      options,
+    );
+  }
+
+  async sweep(): Promise<SweepReport> {
+    const { inspector, places, flusher, options } = this;
+    const report = await sweep({
+      ...places,
+      inspector,
+      catalog: options.catalog,
+      inFlight: flusher.inFlight,
+      nowMs: () => this.clock.nowUs() / 1000,
+    });
+    await this.countPartitions();
+    return report;
+  }
+
+  ready(): Promise<void> {
+    return this.duck.ready();
+  }
+
+  async countPartitions(): Promise<void> {
+    const all = await this.options.catalog.partitions();
+    this.partitions.live = all.filter(({ state }) => state === 'live').length;
+    this.partitions.quarantined = all.length - this.partitions.live;
+  }
+
+  async close(): Promise<void> {
+    this.closing = true;
+    await this.flusher.idle();
+    await this.duck.close();
+    await this.inspector.close();
+  }
+
+  private damaged(damage: Damage): void {
+    this.partitions.live -= 1;
+    this.partitions.quarantined += 1;
+    this.options.onDamage?.(damage);
+  }
+
+  private async timed<T>(kind: string, run: () => Promise<T>): Promise<T> {
+    this.refuseAfterClose();
+    const start = this.clock.monoMs();
+    let ok = false;
+    try {
+      const result = await run();
+      ok = true;
+      return result;
+    } finally {
+      this.options.onQuery?.({ kind, ms: this.clock.monoMs() - start, ok });
+    }
+  }
+
+  private refuseAfterClose(): void {
+    if (this.closing) throw new Fault('draining', 'the server is shutting down');
+  }
+}
+
+function openDuck({ duckdb }: ParquetStoreOptions, places: Places): Duck {
+  const { objects, tmpDir, spill } = places;
+  return new Duck({
+    memoryLimitBytes: duckdb.memoryLimitBytes,
+    threads: duckdb.threads,
+    maxConcurrent: duckdb.connections ?? DEFAULT_CONNECTIONS,
+    directories: [objects.root, tmpDir],
+    spillDirectory: spill,
+  });
+}

@@ -1,0 +1,211 @@
+import { assert } from '../../base/assert.js';
+import { COLUMNS } from '../../event/columns.js';
+import type { EventFilter, Place } from '../../event/event.js';
+import type { StoredRow } from '../../event/json.js';
+import type { TimeRange } from './deletions.js';
+import { type Micros, quotePath, type SqlCell, type SqlValue } from './duck.js';
+import type { Branch, Wanted, WantedPage } from './plan.js';
+import { rangeOf } from './plan.js';
+
+/**
+ * Statements over an explicit list of files. Pure. Users' texts are bound, never pasted, and never
+ * patterns: `contains` takes them literally and in linear time.
+ */
+export interface Statement {
+  sql: string;
+  values: SqlValue[];
+}
+
+/** Collects bound values; equal ones share a parameter. */
+class Parameters {
+  readonly values: SqlValue[] = [];
+  private readonly known = new Map<string, string>();
+
+  add(value: SqlValue): string {
+    const key = JSON.stringify(value);
+    const old = this.known.get(key);
+    if (old !== undefined) return old;
+    const name = `$${this.values.push(value)}`;
+    this.known.set(key, name);
+    return name;
+  }
+
+  time(us: number): string {
+    return this.add({ us } satisfies Micros);
+  }
+}
+
+export type PathOf = (key: string) => string;
+
+/** Rows of a page, as `rowOf` reads them; sorted, at most `limit`. */
+export function selectPage(
+  branches: readonly Branch[],
+  wanted: WantedPage,
+  pathOf: PathOf,
+): Statement {
+  assert(Number.isSafeInteger(wanted.limit) && wanted.limit > 0, `a limit of ${wanted.limit}`);
+  const parameters = new Parameters();
+  const columns = COLUMNS.map(({ name }) => name).join(', ');
+  const inner = unionOf(branches, wanted, { columns, parameters, pathOf });
+  const direction = wanted.order === 'desc' ? 'DESC' : 'ASC';
+  return {
+    // The restored texts are made of the page's rows only.
+    sql:
+      `SELECT ${COLUMNS.map(({ name }) => readable(name)).join(', ')} FROM (${inner} ` +
+      `ORDER BY time ${direction}, id ${direction} LIMIT ${wanted.limit})`,
+    values: parameters.values,
+  };
+}
+
+/** One row per memory type: type, rows, errors, newest time. */
+export function selectStats(
+  branches: readonly Branch[],
+  wanted: Wanted,
+  pathOf: PathOf,
+): Statement {
+  const parameters = new Parameters();
+  const columns = 'memory_type, event_type, time';
+  const inner = unionOf(branches, wanted, { columns, parameters, pathOf });
+  return {
+    sql:
+      'SELECT memory_type, count(*)::DOUBLE, ' +
+      "(count(*) FILTER (WHERE event_type = 'error'))::DOUBLE, epoch_us(max(time))::DOUBLE " +
+      `FROM (${inner}) GROUP BY 1`,
+    values: parameters.values,
+  };
+}
+
+/** Texts that may begin with U+FEFF: the driver's decoder takes the first one away. */
+const FREE_TEXTS = new Set(['content', 'metadata_json', 'dedup_key', 'parent_id']);
+
+function readable(name: string): string {
+  const column = COLUMNS.find((each) => each.name === name);
+  if (column?.type === 'TIMESTAMP') return `epoch_us(${name})::DOUBLE`;
+  if (!FREE_TEXTS.has(name)) return name;
+  return `CASE WHEN starts_with(${name}, chr(65279)) THEN chr(65279) || ${name} ELSE ${name} END`;
+}
+
+/** The stored row of a row of `selectPage`. */
+export function rowOf(cells: readonly SqlCell[]): StoredRow {
+  const entries = COLUMNS.map(({ name }, i) => [name, cells[i]]);
+  return Object.fromEntries(entries) as StoredRow;
+}
+
+interface Union {
+  columns: string;
+  parameters: Parameters;
+  pathOf: PathOf;
+}
+
+function unionOf(
+  branches: readonly Branch[],
+  wanted: Wanted & Partial<WantedPage>,
+  { columns, parameters, pathOf }: Union,
+): string {
+  const range = rangeOf(wanted);
+  const common = [
+    `org_id = ${parameters.add(wanted.orgId)}`,
+    ...rangeConditions(range, parameters),
+    ...filterConditions(wanted.filter, parameters),
+    ...afterConditions(wanted, parameters),
+  ];
+  const selects = branches.map((branch) => {
+    const paths = branch.files.map(({ key }) => quotePath(pathOf(key))).join(', ');
+    const where = [...common, ...branchConditions(branch, wanted, parameters)].join(' AND ');
+    return `SELECT ${columns} FROM read_parquet([${paths}]) WHERE ${where}`;
+  });
+  return selects.join(' UNION ALL ');
+}
+
+function branchConditions(branch: Branch, wanted: Wanted, parameters: Parameters): string[] {
+  const { ids, sessions, filters } = branch.erased;
+  const conditions: string[] = [];
+  if (branch.expiring) {
+    const now = parameters.time(wanted.visibility.nowUs);
+    conditions.push(`(expires_at IS NULL OR expires_at > ${now})`);
+  }
+  if (ids.length > 0) conditions.push(notOneOf('id', ids, parameters));
+  if (sessions.length > 0) conditions.push(notOneOf('session_id', sessions, parameters));
+  for (const filter of filters) {
+    const deleted = allOf(filter, parameters);
+    // Columns are never null, so NOT needs no third value.
+    conditions.push(deleted === '' ? 'false' : `NOT (${deleted})`);
+  }
+  return conditions;
+}
+
+/** A filter as one condition, its window included; '' if it selects everything. */
+function allOf(filter: EventFilter, parameters: Parameters): string {
+  const { sinceUs, untilUs } = filter;
+  const window = [
+    ...(sinceUs === undefined ? [] : [`time >= ${parameters.time(sinceUs)}`]),
+    ...(untilUs === undefined ? [] : [`time < ${parameters.time(untilUs)}`]),
+  ];
+  return [...window, ...filterConditions(filter, parameters)].join(' AND ');
+}
+
+function rangeConditions({ sinceUs, untilUs }: TimeRange, parameters: Parameters): string[] {
+  return [
+    ...(sinceUs > 0 ? [`time >= ${parameters.time(sinceUs)}`] : []),
+    ...(untilUs < Number.MAX_SAFE_INTEGER ? [`time < ${parameters.time(untilUs)}`] : []),
+  ];
+}
+
+/** The filter without its window. The meaning of each member is that of event/filter.ts. */
+function filterConditions(filter: EventFilter, parameters: Parameters): string[] {
+  const { sessionId, parentId, minImportance, contentContains } = filter;
+  const conditions = [
+    ...oneOf('id', filter.ids, parameters),
+    ...oneOf('agent_id', filter.agentIds, parameters),
+    ...oneOf('memory_type', filter.memoryTypes, parameters),
+    ...oneOf('event_type', filter.eventTypes, parameters),
+  ];
+  if (sessionId !== undefined) conditions.push(`session_id = ${parameters.add(sessionId)}`);
+  if (parentId !== undefined) conditions.push(`parent_id = ${parameters.add(parentId)}`);
+  if (minImportance !== undefined)
+    conditions.push(`importance >= ${parameters.add(minImportance)}`);
+  for (const tag of filter.tags ?? []) {
+    conditions.push(`list_contains(string_split(tags_csv, ','), ${parameters.add(tag)})`);
+  }
+  if (contentContains !== undefined) {
+    conditions.push(`contains(${FOLDED_CONTENT}, ${parameters.add(contentContains)})`);
+  }
+  return conditions;
+}
+
+/** Equal to event/fold.ts for every text; fold.test.ts holds both together. */
+export const FOLDED_CONTENT = "replace(lower(content), 'ς', 'σ')";
+
+/** Longer lists are one bound value, made a hash table once, instead of a parameter each. */
+const MAX_PARAMETERS = 64;
+
+function listOf(values: readonly string[], parameters: Parameters): string {
+  if (values.length > MAX_PARAMETERS) return `(SELECT unnest(${parameters.add(values)}))`;
+  return `(${values.map((value) => parameters.add(value)).join(', ')})`;
+}
+
+/** An empty list selects nothing: it must never widen a result. */
+function oneOf(
+  column: string,
+  values: readonly string[] | undefined,
+  parameters: Parameters,
+): string[] {
+  if (values === undefined) return [];
+  if (values.length === 0) return ['false'];
+  return [`${column} IN ${listOf(values, parameters)}`];
+}
+
+function notOneOf(column: string, values: readonly string[], parameters: Parameters): string {
+  return `${column} NOT IN ${listOf(values, parameters)}`;
+}
+
+function afterConditions(
+  { after, order }: { after?: Place; order?: string },
+  parameters: Parameters,
+): string[] {
+  if (after === undefined) return [];
+  const time = parameters.time(after.timeUs);
+  const id = parameters.add(after.id);
+  const past = order === 'asc' ? '>' : '<';
+  return [`(time ${past} ${time} OR (time = ${time} AND id ${past} ${id}))`];
+}
