@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { decompress } from 'fzstd';
-import { ParquetEnvelopeReader, ParquetReader, type RowGroup } from 'parquetjs-lite';
-import { PARQUET_COMPRESSION_METHODS } from 'parquetjs-lite/lib/compression.js';
+import parquet, {
+  type ParquetEnvelopeReader,
+  type ParquetReader,
+  type RowGroup,
+} from 'parquetjs-lite';
+import compression from 'parquetjs-lite/lib/compression.js';
 import { COLUMNS } from '../../event/columns.js';
 
 /**
@@ -71,7 +75,9 @@ function hashFile(file: number, bytes: number): string {
 }
 
 // The library knows zstd's name but brings no codec for it.
-PARQUET_COMPRESSION_METHODS['ZSTD'] = { inflate: (bytes) => Buffer.from(decompress(bytes)) };
+compression.PARQUET_COMPRESSION_METHODS['ZSTD'] = {
+  inflate: (bytes) => Buffer.from(decompress(bytes)),
+};
 
 /** Statistics stay bytes: as dates they would lose their microseconds. */
 const OPTIONS = {
@@ -81,14 +87,14 @@ const OPTIONS = {
 };
 
 async function readContent(file: number, bytes: number, depth: Depth): Promise<FileContent> {
-  const envelope = new ParquetEnvelopeReader(
+  const envelope = new parquet.ParquetEnvelopeReader(
     async (offset, length) => readAt(file, offset, length),
     () => undefined,
     bytes,
     OPTIONS,
   );
   try {
-    const reader = await ParquetReader.openEnvelopeReader(envelope, OPTIONS);
+    const reader = await parquet.ParquetReader.openEnvelopeReader(envelope, OPTIONS);
     const ranges: GroupRange[] = [];
     for (const group of reader.metadata.row_groups) {
       checkColumns(group);
@@ -149,14 +155,15 @@ function rangeOfFooter(group: RowGroup): GroupRange {
 
 function statisticsOf(group: RowGroup, name: string): Range | null {
   const statistics = columnOf(group, name).meta_data.statistics;
-  const { min_value: min, max_value: max } = statistics ?? {};
-  if (min?.length !== 8 || max?.length !== 8) return null;
-  return { min: int64(min), max: int64(max) };
+  const min = int64(statistics?.min_value);
+  const max = int64(statistics?.max_value);
+  return min === null || max === null ? null : { min, max };
 }
 
 /** Microseconds are exact in a double up to 2^53. */
-function int64(bytes: Uint8Array): number {
-  return Number(Buffer.from(bytes).readBigInt64LE(0));
+function int64(value: Uint8Array | string | null | undefined): number | null {
+  const bytes = Buffer.from(value ?? []);
+  return bytes.length === 8 ? Number(bytes.readBigInt64LE(0)) : null;
 }
 
 async function rangeOfValues(

@@ -8,11 +8,10 @@ declare module 'parquetjs-lite' {
       statistics: Statistics | null;
     };
   }
-  /** As in the file: bytes in little endian (`rawStatistics`). */
+  /** As in the file: bytes in little endian (`rawStatistics`), a string if they are UTF-8. */
   export interface Statistics {
-    min_value: Uint8Array | null;
-    max_value: Uint8Array | null;
-    null_count: object | null;
+    min_value: Uint8Array | string | null;
+    max_value: Uint8Array | string | null;
   }
   export interface RowGroup {
     num_rows: object;
@@ -54,11 +53,17 @@ declare module 'parquetjs-lite' {
     getSchema(): object;
     close(): Promise<void>;
   }
+  /** A CommonJS module whose names Node cannot see: only the default import works. */
+  const parquet: {
+    ParquetEnvelopeReader: typeof ParquetEnvelopeReader;
+    ParquetReader: typeof ParquetReader;
+  };
+  export default parquet;
 }
 
 declare module 'parquetjs-lite/lib/compression.js' {
-  export const PARQUET_COMPRESSION_METHODS: Record<
-    string,
-    { inflate(bytes: Uint8Array): Uint8Array }
-  >;
+  const compression: {
+    PARQUET_COMPRESSION_METHODS: Record<string, { inflate(bytes: Uint8Array): Uint8Array }>;
+  };
+  export default compression;
 }
