@@ -1,10 +1,13 @@
 import fs from 'node:fs';
 import type { Disk } from './disk.js';
 
-/** Faults for tests, counted from the opening of the log's thread. Plain data, so it can cross. */
+/**
+ * Faults for tests. Most last as long as a file exists, so that a test of the whole server can turn
+ * them on and off. Plain data, as it crosses to the log's thread.
+ */
 export interface FaultPlan {
-  /** The n-th fdatasync and every later one fails with EIO; 1 is the first. */
-  failSyncFrom?: number;
+  /** Every fdatasync fails with EIO while this path exists. */
+  syncErrorWhile?: string;
   /** Writes take at most this many bytes at a time. */
   maxWrite?: number;
   /** Writes that grow a file fail with ENOSPC while this path exists … */
@@ -21,7 +24,6 @@ export interface FaultPlan {
 
 /** `disk` with the faults of `plan` in between. */
 export function withFaults(disk: Disk, plan: FaultPlan): Disk {
-  let syncs = 0;
   let writes = 0;
   let room = plan.roomBytes ?? 0;
   const write = (fd: number, bytes: Buffer, position: number): number => {
@@ -41,8 +43,7 @@ export function withFaults(disk: Disk, plan: FaultPlan): Disk {
     return disk.write(fd, bytes.subarray(0, length), position);
   };
   const sync = (fd: number): void => {
-    syncs += 1;
-    if (syncs >= (plan.failSyncFrom ?? Number.POSITIVE_INFINITY)) throw failure('EIO', 'fdatasync');
+    if (exists(plan.syncErrorWhile)) throw failure('EIO', 'fdatasync');
     disk.sync(fd);
   };
   const truncate = (fd: number, length: number): void => {
