@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { Host } from '../engine/services.js';
+import { Fault } from '../fault/fault.js';
 import * as agents from './agents.js';
 import { errorResponse } from './errors.js';
 import { guarded, type Handler, requestIdOf } from './guard.js';
@@ -9,7 +10,6 @@ import * as memories from './memories.js';
 import * as operations from './operations.js';
 import type { Env, Policy } from './request.js';
 import * as sessions from './sessions.js';
-import { Fault } from '../fault/fault.js';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 

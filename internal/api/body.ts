@@ -50,7 +50,7 @@ export async function readBody(source: BodySource, maxBytes: number): Promise<Bu
   let bytes = 0;
   const timer = setTimeout(() => stream.destroy(tooSlow()), BODY_TIMEOUT_MS);
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of chunksOf(stream)) {
       bytes += chunk.length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       chunks.push(chunk);
@@ -115,6 +115,14 @@ export function inflated(source: BodySource): Readable {
     if (!raw.readableEnded) gunzip.destroy(clientGone());
   });
   return raw.pipe(gunzip);
+}
+
+/**
+ * The pieces of a stream. A reader that stops early leaves the connection open: the rest of a
+ * refused body is read away by the adapter, so that the client gets to see why.
+ */
+export function chunksOf(stream: Readable): AsyncIterable<Buffer> {
+  return { [Symbol.asyncIterator]: () => stream.iterator({ destroyOnReturn: false }) };
 }
 
 /** What a failure of a body's stream means to the client. */

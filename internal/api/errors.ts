@@ -1,15 +1,12 @@
-import { Fault } from '../fault/fault.js';
 import type { Host } from '../engine/services.js';
-
-/** What went wrong, as it is counted: bounded, never a tenant's text. */
-export type Rejection = string;
+import { Fault } from '../fault/fault.js';
 
 /** The one translator: whatever was thrown → the answer that a client may see. */
 export function errorResponse(error: unknown, requestId: string, host: Host): Response {
   const fault = asFault(error);
   const { details } = fault;
   const { status } = fault;
-  if (status >= 500) host.log.error({ err: error, request_id: requestId }, 'request failed');
+  note(error, fault, requestId, host);
   host.metrics.rejected(fault.code);
   const headers: Record<string, string> = {
     'content-type': 'application/json; charset=utf-8',
@@ -17,8 +14,6 @@ export function errorResponse(error: unknown, requestId: string, host: Host): Re
   };
   const retryAfterS = details.retryAfterS ?? (status === 503 || status === 429 ? 1 : undefined);
   if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
-  // The rest of a refused body is not read: the connection cannot be used again.
-  if (status === 413) headers['connection'] = 'close';
   const body = {
     error: fault.message,
     code: fault.code,
@@ -37,4 +32,16 @@ function asFault(error: unknown): Fault {
     hint: 'the request_id names it in the log of the server',
     cause: error,
   });
+}
+
+/** A bug is an error in the log; what a 503 tells a client is known, unless it has a cause. */
+function note(error: unknown, fault: Fault, requestId: string, { log }: Host): void {
+  if (fault.status < 500) return;
+  if (fault.code === 'internal') {
+    log.error({ err: error, request_id: requestId }, 'request failed');
+  } else if (fault.cause !== undefined) {
+    log.warn({ code: fault.code, err: fault.cause, request_id: requestId }, 'request refused');
+  } else {
+    log.debug({ code: fault.code, request_id: requestId }, 'request refused');
+  }
 }

@@ -10,9 +10,9 @@ import {
 import { Fault, invalid } from '../fault/fault.js';
 import type { AnswerKey } from '../ingest/answers.js';
 import type { Listed } from '../memory/listing.js';
-import { parseInTurn } from './parse.js';
 import { lines } from './export.js';
 import { streamMemories } from './ndjson.js';
+import { parseInTurn } from './parse.js';
 import {
   type ApiRequest,
   clientSignal,

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { DecodeContext } from '../event/decode.js';
 import type { Event } from '../event/event.js';
 import { Fault, invalid } from '../fault/fault.js';
-import { inflated, readFault } from './body.js';
+import { chunksOf, inflated, readFault } from './body.js';
 import { LineSplitter } from './lines.js';
 import { type ApiRequest, headerOf, json, sourceOf } from './request.js';
 
@@ -44,6 +44,8 @@ export async function streamMemories(request: ApiRequest): Promise<Response> {
   }
 }
 
+const TOO_LONG = { error: `a line holds at most ${MAX_LINE_BYTES} bytes` };
+
 class Intake {
   private readonly request: ApiRequest;
   private context: DecodeContext;
@@ -64,7 +66,7 @@ class Intake {
   async run(): Promise<void> {
     const splitter = new LineSplitter(MAX_LINE_BYTES);
     try {
-      for await (const chunk of inflated(sourceOf(this.request)) as AsyncIterable<Buffer>) {
+      for await (const chunk of chunksOf(inflated(sourceOf(this.request)))) {
         await this.takeAll(splitter.push(chunk));
       }
     } catch (error) {
@@ -103,23 +105,26 @@ class Intake {
   }
 
   private take(line: Buffer | null): void {
-    if (line === null) return this.reject({ error: `a line holds at most ${MAX_LINE_BYTES} bytes` });
+    const why = line === null ? TOO_LONG : this.decode(line);
+    if (why === null) return;
+    this.rejectedCount += 1;
+    if (this.rejected.length < REJECTED_SHOWN) this.rejected.push({ line: this.line, ...why });
+  }
+
+  /** Adds the event of a line to the group, or says why not. */
+  private decode(line: Buffer): Omit<RejectedLine, 'line'> | null {
     const text = line.toString('utf8');
-    if (text.trim() === '') return;
-    if (!isUtf8(line)) return this.reject({ error: 'the line is not valid UTF-8' });
+    if (text.trim() === '') return null;
+    if (!isUtf8(line)) return { error: 'the line is not valid UTF-8' };
     try {
       this.group.push(this.request.services.remember.decode(JSON.parse(text), this.context));
       this.groupBytes += line.length;
+      return null;
     } catch (error) {
-      if (error instanceof SyntaxError) return this.reject({ error: 'the line is not valid JSON' });
-      if (!(error instanceof Fault)) throw error;
-      this.reject({ error: error.message, field: error.details.field });
+      if (error instanceof SyntaxError) return { error: 'the line is not valid JSON' };
+      if (error instanceof Fault) return { error: error.message, field: error.details.field };
+      throw error;
     }
-  }
-
-  private reject(why: Omit<RejectedLine, 'line'>): void {
-    this.rejectedCount += 1;
-    if (this.rejected.length < REJECTED_SHOWN) this.rejected.push({ line: this.line, ...why });
   }
 
   private async store(): Promise<void> {

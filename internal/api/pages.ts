@@ -1,6 +1,6 @@
+import type { Services } from '../engine/services.js';
 import { cursorAfter, decodeCursor } from '../event/cursor.js';
 import type { PageRequest } from '../event/query.js';
-import type { Services } from '../engine/services.js';
 import type { PageAfter } from '../metadata/metadata.js';
 
 /** Where a page of agents or sessions starts. Throws Fault invalid_cursor. */

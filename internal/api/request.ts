@@ -5,7 +5,14 @@ import type { Host, Services } from '../engine/services.js';
 import type { EventLimits } from '../event/rules.js';
 import { Fault, invalid } from '../fault/fault.js';
 import type { Permission } from '../metadata/metadata.js';
-import { type BodySource, bodySource, declaredLength, parseJson, readBody, readSmallBody } from './body.js';
+import {
+  type BodySource,
+  bodySource,
+  declaredLength,
+  parseJson,
+  readBody,
+  readSmallBody,
+} from './body.js';
 
 /** What a Node server hands to Hono beside the request; absent in tests without a port. */
 export type Env = { Bindings: { incoming?: IncomingMessage } };

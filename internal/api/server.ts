@@ -53,7 +53,7 @@ function bound(server: Server, { host, port }: Config['server']): Promise<void> 
 }
 
 function whyNot(error: NodeJS.ErrnoException, host: string, port: number): string {
-  const where = `cannot listen on ${host}:${port}`;
+  const where = `cannot listen on ${host}:${port} (${error.code})`;
   if (error.code === 'EADDRINUSE') {
     return `${where}: another process does; stop it or choose another port with --port`;
   }

@@ -6,14 +6,14 @@ import { known } from '../base/assert.js';
 import { type Clock, formatUs, systemClock } from '../base/clock.js';
 import { UlidFactory } from '../base/ulid.js';
 import type { Config } from '../config/table.js';
-import { type DedupIndex, openDedup } from '../dedup/open.js';
+import { openDedup } from '../dedup/open.js';
 import { Answers } from '../ingest/answers.js';
 import { Flusher } from '../ingest/flusher.js';
 import { replay } from '../ingest/replay.js';
 import { openSegmentLog } from '../log/segments/open.js';
 import type { SegmentLog } from '../log/segments/segment-log.js';
 import type { Metadata } from '../metadata/metadata.js';
-import { acquireDirLock, type DirLock } from '../metadata/sqlite/lock.js';
+import { acquireDirLock } from '../metadata/sqlite/lock.js';
 import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
 import { Deletions } from '../recent/deletions.js';
 import { Recent } from '../recent/recent.js';
@@ -24,10 +24,10 @@ import { bootstrapKey } from './bootstrap.js';
 import { type DataDir, openDataDir } from './datadir.js';
 import { observe } from './gauges.js';
 import type { Opened } from './opened.js';
-import type { Host, Readiness, Services } from './services.js';
 import { readinessOf } from './readiness.js';
+import type { Host, Readiness, Services } from './services.js';
 import { VERSION } from './version.js';
-import { wire, type Wired } from './wire.js';
+import { type Wired, wire } from './wire.js';
 
 export interface EngineOptions {
   config: Config;
@@ -257,7 +257,10 @@ export class Engine implements Host {
 
   private async serve(opened: Opened): Promise<void> {
     const { config } = this;
-    const cursorSecret = await opened.metadata.setting('cursor_secret', randomBytes(32).toString('base64url'));
+    const cursorSecret = await opened.metadata.setting(
+      'cursor_secret',
+      randomBytes(32).toString('base64url'),
+    );
     this.wired = wire(this, opened, cursorSecret);
     const show = this.options.showKey ?? (() => undefined);
     const { keys } = this.wired.services;

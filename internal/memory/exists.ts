@@ -18,7 +18,11 @@ export interface ExistsParts {
  * it asks the store only where something can have taken the event: a deletion of its organization
  * or an expiry in a file of its time.
  */
-export async function holderExists(parts: ExistsParts, orgId: string, id: string): Promise<boolean> {
+export async function holderExists(
+  parts: ExistsParts,
+  orgId: string,
+  id: string,
+): Promise<boolean> {
   const nowUs = parts.nowUs();
   const row = parts.recent.find(orgId, id);
   if (row !== undefined) {

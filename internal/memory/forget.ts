@@ -49,7 +49,10 @@ export class Forget {
   }
 
   /** Erases what matches; an empty filter is the whole organization (only for its deletion). */
-  async matching(caller: Pick<Caller, 'orgId' | 'floorUs'>, filter: EventFilter): Promise<Forgotten> {
+  async matching(
+    caller: Pick<Caller, 'orgId' | 'floorUs'>,
+    filter: EventFilter,
+  ): Promise<Forgotten> {
     const { orgId, floorUs } = caller;
     const request = this.request(orgId, filter);
     const done = await this.parts.ingest.delete(request, floorUs);

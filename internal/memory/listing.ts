@@ -63,7 +63,12 @@ export class Listing {
     filter: EventFilter,
     signal?: AbortSignal,
   ): AsyncIterable<{ events: Event[]; incomplete?: Incomplete }> {
-    const reader = { orgId: caller.orgId, floorUs: caller.floorUs, kind: 'export', signal } as const;
+    const reader = {
+      orgId: caller.orgId,
+      floorUs: caller.floorUs,
+      kind: 'export',
+      signal,
+    } as const;
     let after: Place | undefined;
     for (;;) {
       const query = { filter, order: 'asc', after, limit: EXPORT_PAGE } as const;

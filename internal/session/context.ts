@@ -2,8 +2,8 @@ import type { Caller } from '../auth/caller.js';
 import type { ContextInput } from '../event/requests.js';
 import type { Reader, Recall } from '../recall/recall.js';
 import type { Incomplete } from '../store/store.js';
-import { renderContext } from './context/render.js';
 import type { TokenCounter } from './context/counter.js';
+import { renderContext } from './context/render.js';
 import type { Sessions } from './sessions.js';
 
 /** What a client asked of POST /sessions/:id/context. */
@@ -34,7 +34,11 @@ export class SessionContext {
     this.counter = counter;
   }
 
-  async render(caller: Caller, request: ContextRequest, signal?: AbortSignal): Promise<ContextView> {
+  async render(
+    caller: Caller,
+    request: ContextRequest,
+    signal?: AbortSignal,
+  ): Promise<ContextView> {
     const { sessionId, sinceUs, untilUs, includeTypes, maxMemories } = request;
     const filter = { sessionId, sinceUs, untilUs, memoryTypes: includeTypes };
     const { orgId, floorUs } = caller;

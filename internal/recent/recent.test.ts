@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Clock } from '../base/clock.js';
+import type { Event, EventFilter, Order } from '../event/event.js';
+import { compareEvents, matches } from '../event/filter.js';
+import type { Deletion } from '../metadata/metadata.js';
+import { Recent } from './recent.js';
+
+const clock: Clock = { nowUs: () => 1_000_000, monoMs: () => 0 };
+
+function event(i: number, more: Partial<Event> = {}): Event {
+  return {
+    timeUs: i * 1000,
+    id: `mem_${String(i).padStart(26, '0')}`,
+    orgId: 'org_a',
+    agentId: 'agent',
+    sessionId: '',
+    memoryType: 'episodic',
+    eventType: 'general',
+    content: `event ${i}`,
+    metadataJson: '',
+    tagsCsv: '',
+    dedupKey: '',
+    importance: 0,
+    parentId: '',
+    ingestedUs: 0,
+    expiresUs: null,
+    ...more,
+  };
+}
+
+function query(filter: EventFilter, more: { order?: Order; limit?: number } = {}) {
+  const { order = 'desc', limit = 100 } = more;
+  return { orgId: 'org_a', filter, nowUs: 0, floorUs: null, order, limit };
+}
+
+function deletion(position: number, filter: EventFilter): Deletion {
+  return {
+    id: `era_${position}`,
+    orgId: 'org_a',
+    filter,
+    stream: 's',
+    position,
+    requestedUs: 0,
+    deadlineUs: 0,
+    state: 'accepted',
+    doneUs: null,
+  };
+}
+
+test('a selection is what a plain filter and sort of all rows would give', async () => {
+  const arbitrary = fc.array(
+    fc.record({
+      time: fc.integer({ min: 0, max: 50 }),
+      agentId: fc.constantFrom('a', 'b'),
+      sessionId: fc.constantFrom('', 's', 't'),
+      seal: fc.boolean(),
+    }),
+    { maxLength: 60 },
+  );
+  const filters: EventFilter[] = [
+    {},
+    { agentIds: ['a'] },
+    { agentIds: ['a', 'b'] },
+    { sessionId: 's' },
+    { agentIds: ['b'], sessionId: 't', sinceUs: 10_000, untilUs: 40_000 },
+  ];
+  await fc.assert(
+    fc.asyncProperty(
+      arbitrary,
+      fc.constantFrom(...filters),
+      fc.constantFrom<Order>('asc', 'desc'),
+      fc.integer({ min: 1, max: 20 }),
+      async (rows, filter, order, limit) => {
+        const recent = new Recent(clock, 0);
+        const events = rows.map(({ time, agentId, sessionId }, i) =>
+          event(i, { timeUs: time * 1000, agentId, sessionId }),
+        );
+        events.forEach((one, i) => {
+          recent.add(i + 1, [one]);
+          if (rows[i].seal) recent.seal();
+        });
+        const found = await recent.select(query(filter, { order, limit }));
+        const wanted = events.filter((one) => matches(one, filter)).sort(compareEvents(order));
+        expect(found.map((row) => row.event.id)).toEqual(
+          wanted.slice(0, limit).map(({ id }) => id),
+        );
+      },
+    ),
+  );
+});
+
+test('a deletion takes the rows before it, also sealed ones, and none after it', async () => {
+  const recent = new Recent(clock, 0);
+  recent.add(1, [event(1, { agentId: 'a' }), event(2, { agentId: 'b' })]);
+  const sealed = recent.seal();
+  recent.add(2, [event(3, { agentId: 'a' })]);
+  expect(recent.delete(deletion(3, { agentIds: ['a'] }), 0, null)).toBe(2);
+  recent.add(4, [event(5, { agentId: 'a' })]);
+  const left = await recent.select(query({}));
+  expect(left.map((row) => row.event.timeUs)).toEqual([5000, 2000]);
+  expect([...(sealed?.live() ?? [])].map(({ timeUs }) => timeUs)).toEqual([2000]);
+  expect(recent.delete(deletion(5, { agentIds: ['b'] }), 0, null)).toBe(1);
+});
+
+test('a deletion counts only what could be seen, and only of its organization', () => {
+  const recent = new Recent(clock, 0);
+  recent.add(1, [event(1, { expiresUs: 10 }), event(2, { orgId: 'org_b' }), event(3)]);
+  expect(recent.delete(deletion(2, {}), 10, null)).toBe(1);
+  expect(recent.find('org_b', event(2).id)?.deleted).toBe(false);
+});
+
+test('expired rows and rows beyond the retention are not selected', async () => {
+  const recent = new Recent(clock, 0);
+  recent.add(1, [event(1), event(2, { expiresUs: 500 }), event(3)]);
+  const base = query({});
+  expect(await recent.select({ ...base, nowUs: 499 })).toHaveLength(3);
+  expect(await recent.select({ ...base, nowUs: 500 })).toHaveLength(2);
+  expect(await recent.select({ ...base, floorUs: 3000 })).toHaveLength(1);
+});
+
+test('sealed generations are consecutive and leave oldest first', () => {
+  const recent = new Recent(clock, 7);
+  expect(recent.seal()).toBeNull();
+  recent.add(8, [event(1)]);
+  recent.add(9, [event(2)]);
+  const first = recent.seal();
+  recent.delete(deletion(10, { ids: ['x'] }), 0, null);
+  const second = recent.seal();
+  expect([first?.from, first?.to, second?.from, second?.to]).toEqual([7, 9, 9, 10]);
+  expect(recent.flushedThrough).toBe(7);
+  expect(recent.rows).toBe(2);
+  recent.drop(9);
+  expect(recent.flushedThrough).toBe(9);
+  expect(recent.rows).toBe(0);
+  expect(recent.bytes).toBe(0);
+  recent.drop(10);
+  expect(recent.flushedThrough).toBe(10);
+});
