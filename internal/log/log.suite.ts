@@ -31,7 +31,8 @@ export function logContract(name: string, fixture: LogFixture): void {
       await log.close();
       log = await fixture.open();
     };
-    describe('append and read', () => appending(() => log));
+    describe('append', () => appending(() => log));
+    describe('read', () => reading(() => log));
     describe('restart and release', () => restarting(() => log, reopen));
     modelTest(() => log, reopen, fixture);
   });
@@ -58,6 +59,15 @@ function appending(log: () => Log): void {
     expect(log().durable).toBe(200);
   });
 
+  test('close waits for what was appended; nothing is accepted after it', async () => {
+    const pending = log().append('last');
+    const closed = log().close();
+    expect(await pending).toBe(1);
+    await closed;
+    await expect(log().append('late')).rejects.toMatchObject({ code: 'draining' });
+    await expect(log().release(1)).rejects.toMatchObject({ code: 'draining' });
+  });
+
   test('text comes back as it was, whatever it is and however long', async () => {
     const texts = [
       '',
@@ -70,7 +80,9 @@ function appending(log: () => Log): void {
     await Promise.all(texts.map((text) => log().append(text)));
     expect((await collect(log())).map((record) => record.payload)).toEqual(texts);
   });
+}
 
+function reading(log: () => Log): void {
   test('a read starts after its position and sees what was durable when it was called', async () => {
     for (let i = 1; i <= 5; i++) await log().append(`${i}`);
     expect(await collect(log(), 3)).toEqual([
@@ -93,14 +105,6 @@ function appending(log: () => Log): void {
     expect(seen.map((record) => record.position)).toEqual(seen.map((_, i) => i + 1));
     await Promise.all(appends);
     expect(await collect(log(), 299)).toHaveLength(1);
-  });
-
-  test('close waits for what was appended; nothing is accepted after it', async () => {
-    const pending = log().append('last');
-    const closed = log().close();
-    expect(await pending).toBe(1);
-    await closed;
-    await expect(log().append('late')).rejects.toMatchObject({ code: 'draining' });
   });
 }
 

@@ -22,10 +22,14 @@ export interface Log {
   /** The position of the newest durable record; 0 if there never was one. */
   readonly durable: number;
 
-  /** Every durable record after `position`, in order. Damaged ones are reported in `damage`. */
+  /** Every record that is durable now after `position`, in order; damaged ones count in `health`. */
   read(after: number): AsyncIterable<LogRecord>;
 
-  /** Records up to and including `position` are in the store: their space may go. Idempotent. */
+  /**
+   * Records up to and including `position` are in the store: their space may go. Idempotent.
+   * A position beyond `durable` means that the log lost records which the store has; the next append
+   * comes after it. So it is called with the store's position before the first append of a start.
+   */
   release(position: number): Promise<void>;
 
   readonly health: LogHealth;

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 
 /**
  * The few calls that the log makes to the file system, all synchronous: they run in the log's own
@@ -77,11 +78,15 @@ export function isZero(bytes: Buffer): boolean {
   return true;
 }
 
-const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EMFILE', 'ENFILE']);
+const { ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE } = os.constants.errno;
+const NO_ROOM = new Set([ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE].map((errno) => -errno));
 
-/** Whether space or a descriptor was missing: it may come back, and nothing written is in doubt. */
+/**
+ * Whether space or a descriptor was missing: it may come back, and nothing written is in doubt.
+ * By number, as libuv has no name for EDQUOT and reports `Unknown system error -122`.
+ */
 export function isNoRoom(error: unknown): boolean {
-  return NO_ROOM.has(errorCode(error));
+  return error instanceof Error && 'errno' in error && NO_ROOM.has(Number(error.errno));
 }
 
 /** `ENOSPC` and the like; '' for an error without one. */

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import type { Disk } from './disk.js';
 
 /**
@@ -57,6 +58,7 @@ function exists(path: string | undefined): boolean {
   return path !== undefined && fs.existsSync(path);
 }
 
-function failure(code: string, call: string): Error {
-  return Object.assign(new Error(`${code}: injected, ${call}`), { code });
+function failure(code: 'EIO' | 'ENOSPC', call: string): Error {
+  const errno = -os.constants.errno[code];
+  return Object.assign(new Error(`${code}: injected, ${call}`), { code, errno });
 }

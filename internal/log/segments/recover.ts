@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { wrap } from '../../fault/fault.js';
 import type { DamageReport } from './damage.js';
 import { type Disk, isNoRoom, isZero, writeAll } from './disk.js';
@@ -74,7 +74,12 @@ export function recover(
 
 function makeDirectory(disk: Disk, dir: string): void {
   const created = disk.mkdir(dir);
-  if (created !== undefined) disk.syncDir(dirname(created));
+  if (created === undefined) return;
+  const top = dirname(resolve(created));
+  for (let at = resolve(dir); at !== top; ) {
+    at = dirname(at);
+    disk.syncDir(at);
+  }
 }
 
 function list(disk: Disk, dir: string): Listed[] {

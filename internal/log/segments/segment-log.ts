@@ -135,7 +135,7 @@ export class SegmentLog implements Log {
 
   private refusal(payload: string): Fault | null {
     if (this.failure !== null) return this.failure;
-    if (this.closing !== null) return new Fault('draining', 'the server is shutting down');
+    if (this.closing !== null) return draining();
     if (this.full) return noRoom('the log waits for space');
     if (isTooLarge(payload)) return new Fault('batch_too_large', 'too large for one log record');
     const { maxPendingBytes } = this.limits;
@@ -251,6 +251,7 @@ export class SegmentLog implements Log {
 
   private call(call: Call): Promise<Chunk | undefined> {
     if (this.failure !== null) return Promise.reject(this.failure);
+    if (this.closing !== null && call.name !== 'close') return Promise.reject(draining());
     const id = this.nextCall++;
     return new Promise((resolve, reject) => {
       this.calls.set(id, { resolve, reject });
@@ -289,4 +290,8 @@ function noRoom(why: string): Fault {
   const sentence = 'no space is left for the write-ahead log';
   const hint = 'reads go on; writes are accepted again as soon as there is space';
   return new Fault('disk_full', sentence, { retryAfterS: 1, hint, cause: why });
+}
+
+function draining(): Fault {
+  return new Fault('draining', 'the server is shutting down');
 }

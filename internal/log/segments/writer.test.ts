@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
@@ -38,8 +39,8 @@ function watched(replaced: Partial<Disk>): { disk: Disk; calls: string[] } {
   return { disk: Object.fromEntries(all), calls };
 }
 
-function error(code: string): Error {
-  return Object.assign(new Error(code), { code });
+function error(code: 'EIO' | 'ENOSPC'): Error {
+  return Object.assign(new Error(code), { code, errno: -os.constants.errno[code] });
 }
 
 test('a group within the zeros is one write and one fdatasync', () => {
