@@ -128,7 +128,7 @@ async function flushed(client: BenchClient): Promise<void> {
   const deadline = performance.now() + FLUSH_WAIT_MS;
   while (performance.now() < deadline) {
     const { text } = await client.get('/metrics');
-    if (metric(text, 'memtrace_buffer_size') === 0) return;
+    if (!(metric(text, 'memtrace_buffer_size') > 0)) return;
     await sleep(200);
   }
 }

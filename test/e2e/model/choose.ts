@@ -9,9 +9,42 @@ const TYPES = ['episodic', 'decision', 'entity', 'session'] as const;
 const EVENTS = ['general', 'step', 'error', 'page_crawled'] as const;
 const TAGS = ['a', 'b', 'ab', 'a.b', 'x_y', 'xzy'] as const;
 const PARENTS = ['p1', 'p2', 'mem_x'] as const;
-const WORDS = ['crawled', '100%', 'a_b', 'axb', 'ÄÖ', '网页抓取', '価格', 'Straße', '"q"', "it's"] as const;
-const ODD = ['\n# heading', '\\', '\t', '\u0001', '🧭', '<b>', '$1', '; DROP TABLE events'] as const;
-const TERMS = ['CRAWL', '%', '_', 'a_b', 'äö', '网页', '价', 'straße', '"', "'", '\\', 'absent'] as const;
+const WORDS = [
+  'crawled',
+  '100%',
+  'a_b',
+  'axb',
+  'ÄÖ',
+  '网页抓取',
+  '価格',
+  'Straße',
+  '"q"',
+  "it's",
+] as const;
+const ODD = [
+  '\n# heading',
+  '\\',
+  '\t',
+  '\u0001',
+  '🧭',
+  '<b>',
+  '$1',
+  '; DROP TABLE events',
+] as const;
+const TERMS = [
+  'CRAWL',
+  '%',
+  '_',
+  'a_b',
+  'äö',
+  '网页',
+  '价',
+  'straße',
+  '"',
+  "'",
+  '\\',
+  'absent',
+] as const;
 const METADATA = [{ n: 1 }, { a: { b: [1, 'ü', null] } }, { f: 0.1, t: true }, {}] as const;
 const HOURS_BACK = 24 * 12;
 
@@ -82,7 +115,10 @@ export function aSearch(random: Random, model: Model): Filter {
 
 /** Whole hours back from now, or the exact times of events: the ends of windows are where bugs are. */
 function aWindow(random: Random, model: Model): Pick<Filter, 'since' | 'until'> {
-  const times = model.live().map((memory) => memory.time).sort();
+  const times = model
+    .live()
+    .map((memory) => memory.time)
+    .sort();
   if (times.length < 2 || random.chance(0.4)) {
     const until = random.int(0, HOURS_BACK / 2);
     const since = until + random.int(1, HOURS_BACK / 2);

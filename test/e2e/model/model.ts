@@ -95,7 +95,10 @@ export class Model {
   /** The registration with the last event time of its id or its name. */
   agentAnswer(agent: Agent): Agent {
     const events = [agent.id, agent.name].flatMap((id) => this.select({ agent_id: id }));
-    const last = events.map((m) => m.time).sort().at(-1);
+    const last = events
+      .map((m) => m.time)
+      .sort()
+      .at(-1);
     return last === undefined ? agent : { ...agent, last_active_at: last };
   }
 }

@@ -67,7 +67,10 @@ export class World {
   /** What led here, newest last. */
   tail(): string {
     const first = Math.max(0, this.done.length - TAIL);
-    return this.done.slice(first).map((text, at) => `${first + at + 1}. ${text}`).join('\n');
+    return this.done
+      .slice(first)
+      .map((text, at) => `${first + at + 1}. ${text}`)
+      .join('\n');
   }
 
   async restart(how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
