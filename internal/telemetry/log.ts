@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { Output } from './output.js';
 import { type Fields, safeFields, safeLine, textLine } from './sanitize.js';
 
 /**
@@ -34,8 +35,8 @@ const MAX_WAITING_BYTES = 8 * 2 ** 20;
 
 /** A logger to standard output, or to `destination`. */
 export function createLogger({ level, format, destination }: LogOptions): Logger {
-  const target = destination ?? standardOutput();
   const toLine = format === 'text' ? textLine : safeLine;
+  const target = destination ?? standardOutput(toLine);
   const root = pino(
     {
       level,
@@ -65,22 +66,19 @@ function toLogger(inner: pino.Logger, flush: () => void): Logger {
   };
 }
 
-/**
- * Standard output, written in the background: a collector that stops reading must not stop the
- * server, and a full disk behind a redirection must not end it.
- */
-function standardOutput(): LogDestination {
-  const output = pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_BYTES });
-  output.on('error', () => undefined);
-  const flushSync = (): void => {
-    try {
-      output.flushSync();
-    } catch {
-      // Nobody is left to tell.
-    }
-  };
-  process.once('exit', flushSync);
-  return { write: (line) => output.write(line), flushSync };
+/** Standard output; what still waits when the process exits is written then. */
+function standardOutput(toLine: (json: string) => string): LogDestination {
+  const output = new Output({
+    fd: 1,
+    maxWaitingBytes: MAX_WAITING_BYTES,
+    lostLine: (entries) => {
+      const time = new Date().toISOString();
+      const msg = 'log entries were lost: the output was full or not read';
+      return `${toLine(JSON.stringify({ level: 'warn', time, entries, msg }))}\n`;
+    },
+  });
+  process.once('exit', () => output.flushSync());
+  return output;
 }
 
 /** Writes nothing: for tests and for commands that report in another way. */
