@@ -5,7 +5,7 @@ import toml from 'toml';
 /** The text of a file, or null if there is none; throws if it is there and cannot be read. */
 export type ReadFile = (path: string) => string | null;
 
-/** Where the configuration file is looked for when neither --config nor MEMTRACE_CONFIG names one. */
+/** Where the file is looked for when neither --config nor MEMTRACE_CONFIG names one. */
 export const SEARCH_PATH = [
   './config/memtrace.toml',
   '/app/config/memtrace.toml',

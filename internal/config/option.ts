@@ -22,7 +22,7 @@ interface Details {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Declared for a later version: accepted by `config check`, without effect yet. */
   readonly reserved?: true;
-  /** Reserved, and a server given another value than the default must not start: the sentence why. */
+  /** Reserved, and a server given another value than the default must not start: why. */
   readonly refused?: string;
 }
 
@@ -90,7 +90,7 @@ type Camel<S extends string> = S extends `${infer A}_${infer B}`
   ? `${A}${Capitalize<Camel<B>>}`
   : S;
 
-/** `shutdown_timeout` → `shutdownTimeoutMs`, `segment_size` → `segmentSizeBytes`: the unit is last. */
+/** `shutdown_timeout` → `shutdownTimeoutMs`, `segment_size` → `segmentSizeBytes`: unit last. */
 type FieldName<K extends string, R> =
   R extends Row<'duration'>
     ? `${Camel<K>}Ms`

@@ -25,8 +25,8 @@ export const OPTIONS: readonly Option[] = Object.entries(SECTIONS).flatMap(
 );
 
 /**
- * Keys of memtrace 0.2 (Go, `[section] key`) that have no meaning here, with what to say about them.
- * Its other keys are options of the same name.
+ * Keys of memtrace 0.2 (Go) that have no meaning here, with what to say about them. Its other keys
+ * are options of the same name.
  */
 export const LEGACY_KEYS: Readonly<Record<string, string>> = {
   'server.read_timeout': 'see server.request_timeout',

@@ -4,7 +4,8 @@ import { SECTIONS } from './table.js';
 import { rangeOf } from './value.js';
 
 /** What stands above the options in config/memtrace.toml. */
-const TOML_HEAD = `# Configuration of memtrace: every option with its default. Remove the "#" of a line to change it.
+const TOML_HEAD = `\
+# Configuration of memtrace: every option with its default. Remove the "#" of a line to change it.
 #
 # A flag goes before an environment variable (MEMTRACE_SECTION_KEY), that before this file, and this
 # file before the default. It is looked for at --config, MEMTRACE_CONFIG, ./config/memtrace.toml,
@@ -42,7 +43,8 @@ export function renderHelp(): string {
     });
     return `[${name}] ${section.text}\n${options.join('\n')}\n`;
   });
-  return `Options in the configuration file, and the flag and environment variable of each:\n\n${groups.join('\n')}`;
+  const head = 'Options in the configuration file, and the flag and environment variable of each:';
+  return [head, ...groups].join('\n\n').replaceAll('\n\n\n', '\n\n');
 }
 
 const MARKDOWN_HEAD = `# Configuration
@@ -53,35 +55,37 @@ memtrace runs without any configuration. What you set comes from four places; th
 value counts:
 
 1. a flag of the command line: \`memtrace serve --port 9200\`
-2. an environment variable: \`[server] port\` is \`MEMTRACE_SERVER_PORT\`. One that is set to nothing
-   counts as not set.
+2. an environment variable: \`[server] port\` is \`MEMTRACE_SERVER_PORT\`. One that is set to
+   nothing counts as not set.
 3. the configuration file, in [TOML](https://toml.io): the one that \`--config\` names, or else
    \`MEMTRACE_CONFIG\`, or else the first that exists of \`./config/memtrace.toml\`,
    \`/app/config/memtrace.toml\` and \`/etc/memtrace/memtrace.toml\`
 4. the default
 
-\`memtrace config check\` shows every effective value and where it came from (\`--json\` for scripts).
-It exits with 0 if the server would accept it, and with 1 after naming everything that is wrong at
+\`memtrace config check\` shows every effective value and its source (\`--json\` for scripts). It
+exits with 0 if the server would accept it, and with 1 after naming everything that is wrong at
 once. An unknown key in a file is an error. An unknown \`MEMTRACE_\` variable is a warning, as
-Kubernetes adds some of its own; so is an address like \`tcp://10.0.0.1:9100\` where a port belongs.
+Kubernetes adds some of its own; so is an address like \`tcp://10.0.0.1:9100\` where a port
+belongs.
 
-Sizes have a unit: \`B\`, \`KiB\`, \`MiB\`, \`GiB\`, \`TiB\` (powers of 1024), \`KB\`, \`MB\`, \`GB\`, \`TB\` (of
-1000); a bare number is bytes. Durations too: \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`, \`w\`, also together (\`1h30m\`);
-a bare number is seconds. Lists are arrays in the file and separated by commas elsewhere. Relative
-paths start at the working directory. Secrets are never printed.
+Sizes have a unit: \`B\`, \`KiB\`, \`MiB\`, \`GiB\`, \`TiB\` (powers of 1024), \`KB\`, \`MB\`,
+\`GB\`, \`TB\` (of 1000); a bare number is bytes. Durations too: \`ms\`, \`s\`, \`m\`, \`h\`,
+\`d\`, \`w\`, also together (\`1h30m\`); a bare number is seconds. Lists are arrays in the file
+and separated by commas elsewhere. Relative paths start at the working directory. Secrets are
+never printed.
 
-Options marked *reserved* belong to a later version: \`config check\` accepts them, and \`serve\` refuses
-to start with one that it cannot honour.
+Options marked *reserved* belong to a later version: \`config check\` accepts them, and \`serve\`
+refuses to start with one that it cannot honour.
 `;
 
 const MARKDOWN_TAIL = `
 ## Coming from memtrace 0.2 (Go)
 
-Its configuration file and variables load as they are. \`format = "console"\` is \`text\`, and timeouts
-that are bare numbers are seconds. \`read_timeout\`, \`write_timeout\`, \`write_batch_size\`,
-\`write_flush_interval_ms\` and \`MEMTRACE_MASTER_KEY\` have no meaning here and are warned about. It
-also looked for \`./memtrace.toml\` and \`~/.memtrace/memtrace.toml\`: name those with \`--config\`. Its
-default address was \`0.0.0.0\`; here it is \`127.0.0.1\`.
+Its configuration file and variables load as they are. \`format = "console"\` is \`text\`, and
+timeouts that are bare numbers are seconds. \`read_timeout\`, \`write_timeout\`,
+\`write_batch_size\`, \`write_flush_interval_ms\` and \`MEMTRACE_MASTER_KEY\` have no meaning here
+and are warned about. It also looked for \`./memtrace.toml\` and \`~/.memtrace/memtrace.toml\`:
+name those with \`--config\`. Its default address was \`0.0.0.0\`; here it is \`127.0.0.1\`.
 `;
 
 /** docs/configuration.md: how configuration works, and every option. */

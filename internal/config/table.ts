@@ -79,7 +79,8 @@ const TABLE = {
     options: {
       enabled: bool(
         true,
-        'Whether requests need an API key. Switching it off needs a loopback host or allow_insecure.',
+        'Whether requests need an API key. ' +
+          'Switching it off needs a loopback host or allow_insecure.',
       ),
       allow_insecure: bool(
         false,
@@ -207,7 +208,8 @@ const TABLE = {
     options: {
       enabled: bool(
         true,
-        "Whether events without a dedup_key of their own are compared; a client's own key counts always.",
+        'Whether events without a dedup_key of their own are compared; ' +
+          'one that the client sends always counts.',
       ),
       window_hours: int(24, 'Hours after which an equal event is a new one.', {
         min: 1,

@@ -1,4 +1,4 @@
-/** Sizes and durations as operators write them ("64MiB", "1h30m") and as the program counts them. */
+/** Sizes and durations: as operators write them ("64MiB", "1h30m"), and as numbers. */
 
 const BYTES_PER: Readonly<Record<string, number>> = {
   b: 1,
@@ -26,7 +26,7 @@ const MS_PER: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** `64MiB`, `1.5GB`, `10Mi` or a bare number of bytes → whole bytes; null if it is none of these. */
+/** `64MiB`, `1.5GB`, `10Mi` or a bare number of bytes → whole bytes; null if it is none. */
 export function parseBytes(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
   if (match === null) return null;

@@ -20,7 +20,7 @@ export interface OutputOptions {
   readonly disk?: OutputDisk;
 }
 
-/** Bytes of one write: below what a pipe holds, so that it is over quickly. A longer line is one. */
+/** Bytes of one write: below what a pipe holds, so that it is over quickly. */
 const MAX_WRITE_BYTES = 16_384;
 
 /** How long to wait for the reader of a full pipe, and how often at the end of the process. */
@@ -30,8 +30,8 @@ const MAX_FINAL_RETRIES = 10;
 /**
  * Writes lines to a descriptor in the background, several at once, in order.
  *
- * A reader that stops reading must not stop the server, a full disk must not end it, and neither may
- * keep it from exiting. The usual writer for pino retries a failed final write for ever.
+ * A reader that stops reading must not stop the server, a full disk must not end it, and neither
+ * may keep it from exiting. The usual writer for pino retries a failed final write for ever.
  */
 export class Output {
   private readonly options: OutputOptions;

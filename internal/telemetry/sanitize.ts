@@ -1,6 +1,6 @@
 /**
- * What keeps one log entry on one line and secrets out of it. Ids and messages carry text of agents,
- * which may hold anything.
+ * What keeps one log entry on one line and secrets out of it. Ids and messages carry text of
+ * agents, which may hold anything.
  */
 
 /** Fields that may hold what a tenant stored or a secret, whoever logs them by mistake. */
