@@ -63,7 +63,7 @@ value counts:
 4. the default
 
 \`memtrace config check\` shows every effective value and its source (\`--json\` for scripts). It
-exits with 0 if the server would accept it, and with 1 after naming everything that is wrong at
+exits with 0 if they are valid, and with 1 after naming everything that is wrong at
 once. An unknown key in a file is an error. An unknown \`MEMTRACE_\` variable is a warning, as
 Kubernetes adds some of its own; so is an address like \`tcp://10.0.0.1:9100\` where a port
 belongs.
