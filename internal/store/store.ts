@@ -57,6 +57,11 @@ export interface StoreQuery {
   signal?: AbortSignal;
   /** For the metric and the slow log: list, get, search, context, export … */
   kind: string;
+  /**
+   * `context`: only what a session context shows (time, id, types, content, metadata, importance);
+   * other members may come back empty, which reads less. Default `all`.
+   */
+  fields?: 'all' | 'context';
 }
 
 export interface StorePage {

@@ -28,10 +28,10 @@ const FOREVER = 'SELECT count(*)::DOUBLE FROM range(1000000000000) a WHERE a.ran
 
 test('values are bound by their kind and cells come back as numbers and texts', async () => {
   const [row] = await duck.query(
-    'SELECT $1, $2::DOUBLE + 1, epoch_us($3::TIMESTAMPTZ)::DOUBLE, len($4)::DOUBLE, NULL::VARCHAR',
-    ['İς\u{1F600}', 2, { us: 1_795_000_000_000_001 }, ['a', 'b']],
+    'SELECT $1, $2::DOUBLE + 1, epoch_us($3::TIMESTAMPTZ)::DOUBLE, NULL::VARCHAR',
+    ['İς\u{1F600}', 2, { us: 1_795_000_000_000_001 }],
   );
-  expect(row).toEqual(['İς\u{1F600}', 3, 1_795_000_000_000_001, 2, null]);
+  expect(row).toEqual(['İς\u{1F600}', 3, 1_795_000_000_000_001, null]);
 });
 
 test('only the given directories can be reached', async () => {

@@ -24,8 +24,8 @@ export interface Micros {
   us: number;
 }
 
-/** A bound value; a list becomes a VARCHAR[]. */
-export type SqlValue = string | number | Micros | readonly string[];
+/** A bound value. Not a list: the driver binds its members one by one, 2 µs each, in one go. */
+export type SqlValue = string | number | Micros;
 
 /** A cell of a result: statements cast whatever else to DOUBLE or VARCHAR. */
 export type SqlCell = string | number | null;
@@ -206,8 +206,8 @@ export class Duck {
   ): Promise<SqlCell[][]> {
     const stop = interruptOnAbort(connection, signal);
     try {
-      const types = values.map((value) => typeOf(api, value));
       const bound = values.map((value) => bind(api, value));
+      const types = values.map((value) => (typeof value === 'number' ? api.DOUBLE : undefined));
       const result = await connection.run(sql, bound, types as DuckDBType[]);
       return await readRows(result);
     } catch (error) {
@@ -252,15 +252,8 @@ function raceAbort<T>(run: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function typeOf(api: Api, value: SqlValue): DuckDBType | undefined {
-  if (typeof value === 'number') return api.DOUBLE;
-  return Array.isArray(value) ? api.LIST(api.VARCHAR) : undefined;
-}
-
 function bind(api: Api, value: SqlValue): DuckDBValue {
-  if (typeof value === 'string' || typeof value === 'number') return value;
-  if ('us' in value) return new api.DuckDBTimestampTZValue(BigInt(value.us));
-  return api.listValue([...value]);
+  return typeof value === 'object' ? new api.DuckDBTimestampTZValue(BigInt(value.us)) : value;
 }
 
 /** How long reading rows may hold the event loop before it lets others run, in milliseconds. */

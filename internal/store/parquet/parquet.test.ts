@@ -1,41 +1,52 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { UlidFactory } from '../../base/ulid.js';
-import type { Metadata } from '../../metadata/metadata.js';
-import { openSqliteMetadata } from '../../metadata/sqlite/sqlite.js';
-import { type StoreUnderTest, storeSuite } from '../store.suite.js';
-import { openParquetStore, type ParquetStore } from './parquet.js';
+import { expect, test } from 'vitest';
+import { US_PER_DAY } from '../../base/clock.js';
+import { batchOf, DAY0, eventAt, queryOf, storeSuite } from '../store.suite.js';
+import { TestStore } from './support.suite.js';
 
-async function open(): Promise<StoreUnderTest> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'store-'));
-  let metadata: Metadata;
-  const start = async (): Promise<ParquetStore> => {
-    metadata = await openSqliteMetadata({ path: join(dataDir, 'memtrace.db') });
-    return openParquetStore({
-      dataDir,
-      catalog: metadata.catalog,
-      duckdb: { memoryLimitBytes: 256 * 2 ** 20, threads: 1 },
-      ulids: new UlidFactory(),
-    });
-  };
-  const stop = async (store: ParquetStore) => {
-    await store.close();
-    await metadata.close();
-  };
-  let store = await start();
-  return {
-    store,
-    reopen: async () => {
-      await stop(store);
-      store = await start();
-      return store;
-    },
-    close: async () => {
-      await stop(store);
-      await rm(dataDir, { recursive: true });
-    },
-  };
-}
+storeSuite('the embedded store', () => TestStore.open());
 
-storeSuite('the embedded store', open);
+const day = (n: number, us = 0) => (DAY0 + n) * US_PER_DAY + us;
+
+test('a flush of many days makes one file a day and leaves nothing else', async () => {
+  const under = await TestStore.open();
+  const events = Array.from({ length: 60 }, (_, i) => eventAt(day(i % 30, i), { sessionId: 's' }));
+  await under.store.write(batchOf(0, 1, events));
+  const partitions = await under.catalog.partitions();
+  expect(partitions.map(({ day }) => day)).toEqual(Array.from({ length: 30 }, (_, i) => DAY0 + i));
+  expect((await under.files('events')).sort()).toEqual(partitions.map(({ key }) => key).sort());
+  expect(await under.files('tmp')).toEqual([]);
+  expect(under.store.partitions).toEqual({ live: 30, quarantined: 0 });
+  const page = await under.store.read(queryOf({ filter: { sessionId: 's' }, limit: 3 }));
+  expect(page.events).toEqual([events[59], events[29], events[58]]);
+  await under.close();
+});
+
+test('a context read brings what a context shows', async () => {
+  const under = await TestStore.open();
+  const event = eventAt(day(1), {
+    metadataJson: '{"a":1}',
+    importance: 0.5,
+    dedupKey: 'key',
+    sessionId: 's',
+  });
+  await under.store.write(batchOf(0, 1, [event]));
+  const [found] = (await under.store.read(queryOf({ fields: 'context' }))).events;
+  const { timeUs, id, content, metadataJson, importance, memoryType, eventType } = event;
+  const shown = { timeUs, id, content, metadataJson, importance, memoryType, eventType };
+  expect(found).toMatchObject({ ...shown, dedupKey: '', ingestedUs: 0 });
+  await under.close();
+});
+
+test('a zone of the machine other than UTC changes nothing', async () => {
+  const zone = process.env['TZ'];
+  process.env['TZ'] = 'America/New_York';
+  const under = await TestStore.open();
+  const event = eventAt(day(1, 5), { expiresUs: day(900, 3) });
+  await under.store.write(batchOf(0, 1, [event]));
+  expect((await under.store.read(queryOf())).events).toEqual([event]);
+  const filter = { sinceUs: day(1, 5), untilUs: day(1, 6) };
+  expect((await under.store.read(queryOf({ filter }))).events).toEqual([event]);
+  await under.close();
+  if (zone === undefined) delete process.env['TZ'];
+  else process.env['TZ'] = zone;
+});

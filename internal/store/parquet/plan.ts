@@ -18,6 +18,7 @@ export interface WantedPage extends Wanted {
   order: Order;
   after?: Place;
   limit: number;
+  fields?: 'all' | 'context';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.js';
-import { COLUMNS } from '../../event/columns.js';
+import { COLUMNS, type Column } from '../../event/columns.js';
 import type { EventFilter, Place } from '../../event/event.js';
 import type { StoredRow } from '../../event/json.js';
 import type { TimeRange } from './deletions.js';
@@ -45,13 +45,13 @@ export function selectPage(
 ): Statement {
   assert(Number.isSafeInteger(wanted.limit) && wanted.limit > 0, `a limit of ${wanted.limit}`);
   const parameters = new Parameters();
-  const columns = COLUMNS.map(({ name }) => name).join(', ');
-  const inner = unionOf(branches, wanted, { columns, parameters, pathOf });
+  const asked = COLUMNS.map(({ name }) => name).filter((name) => isAsked(name, wanted));
+  const inner = unionOf(branches, wanted, { columns: asked.join(', '), parameters, pathOf });
   const direction = wanted.order === 'desc' ? 'DESC' : 'ASC';
   return {
     // The restored texts are made of the page's rows only.
     sql:
-      `SELECT ${COLUMNS.map(({ name }) => readable(name)).join(', ')} FROM (${inner} ` +
+      `SELECT ${COLUMNS.map((column) => cellOf(column, wanted)).join(', ')} FROM (${inner} ` +
       `ORDER BY time ${direction}, id ${direction} LIMIT ${wanted.limit})`,
     values: parameters.values,
   };
@@ -78,17 +78,36 @@ export function selectStats(
 /** Texts that may begin with U+FEFF: the driver's decoder takes the first one away. */
 const FREE_TEXTS = new Set(['content', 'metadata_json', 'dedup_key', 'parent_id']);
 
-function readable(name: string): string {
-  const column = COLUMNS.find((each) => each.name === name);
-  if (column?.type === 'TIMESTAMP') return `epoch_us(${name})::DOUBLE`;
+/** The columns that a session context shows. */
+const CONTEXT_COLUMNS = new Set([
+  'time',
+  'id',
+  'memory_type',
+  'event_type',
+  'content',
+  'metadata_json',
+  'importance',
+]);
+
+function isAsked(name: string, { fields }: WantedPage): boolean {
+  return fields !== 'context' || CONTEXT_COLUMNS.has(name);
+}
+
+function cellOf({ name, type }: Column, wanted: WantedPage): string {
+  if (!isAsked(name, wanted)) return EMPTY[type];
+  if (type === 'TIMESTAMP') return `epoch_us(${name})::DOUBLE`;
   if (!FREE_TEXTS.has(name)) return name;
   return `CASE WHEN starts_with(${name}, chr(65279)) THEN chr(65279) || ${name} ELSE ${name} END`;
 }
 
+const EMPTY = { VARCHAR: "''", DOUBLE: '0::DOUBLE', TIMESTAMP: 'NULL::DOUBLE' };
+
 /** The stored row of a row of `selectPage`. */
 export function rowOf(cells: readonly SqlCell[]): StoredRow {
   const entries = COLUMNS.map(({ name }, i) => [name, cells[i]]);
-  return Object.fromEntries(entries) as StoredRow;
+  const row = Object.fromEntries(entries) as StoredRow;
+  // Only a column that was not asked for is null.
+  return row.ingested_at === null ? { ...row, ingested_at: 0 } : row;
 }
 
 interface Union {
@@ -176,11 +195,13 @@ function filterConditions(filter: EventFilter, parameters: Parameters): string[]
 /** Equal to event/fold.ts for every text; fold.test.ts holds both together. */
 export const FOLDED_CONTENT = "replace(lower(content), 'ς', 'σ')";
 
-/** Longer lists are one bound value, made a hash table once, instead of a parameter each. */
+/** Longer lists are one bound text, made a hash table once, instead of a parameter each. */
 const MAX_PARAMETERS = 64;
 
 function listOf(values: readonly string[], parameters: Parameters): string {
-  if (values.length > MAX_PARAMETERS) return `(SELECT unnest(${parameters.add(values)}))`;
+  const joined = values.join('\n');
+  const long = values.length > MAX_PARAMETERS && joined.split('\n').length === values.length;
+  if (long) return `(SELECT unnest(string_split(${parameters.add(joined)}, chr(10))))`;
   return `(${values.map((value) => parameters.add(value)).join(', ')})`;
 }
 
