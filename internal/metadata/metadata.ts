@@ -37,8 +37,12 @@ export interface OrgStore {
   /** By id, then by name; null if there is none or it is deleted. */
   find(idOrName: string): Promise<Org | null>;
   list(): Promise<Org[]>;
+  /** Rejects with `not_found`. */
   setRetention(id: string, days: number | null): Promise<void>;
-  /** Revokes its keys and removes its agents, sessions and answers; false if unknown. */
+  /**
+   * Revokes its keys and removes its agents, sessions and answers; false if unknown. From its first
+   * step on nobody finds it; the rows go in small transactions, after a crash with the next open.
+   */
   delete(id: string, nowUs: number): Promise<boolean>;
 }
 
@@ -58,13 +62,18 @@ export interface Key {
 }
 
 export interface KeyStore {
-  /** `digest` is the SHA-256 of the key in hex: the key itself is never stored. */
+  /**
+   * `digest` is the SHA-256 of the key in hex: the key itself is never stored. Here and for agents
+   * and sessions: rejects with `not_found` if the organization is unknown or deleted.
+   */
   create(key: Key, digest: string): Promise<void>;
   /** Whatever its state; the caller judges expiry and revocation. Null for a deleted org's key. */
   findByDigest(digest: string): Promise<{ key: Key; org: Org } | null>;
   /** Newest first, revoked ones included. */
   list(orgId: string): Promise<Key[]>;
-  /** `last_admin`: the only admin key neither revoked nor expired stays. Revoking twice is `revoked`. */
+  /**
+   * `last_admin`: the only admin key neither revoked nor expired stays. Twice is `revoked` again.
+   */
   revoke(orgId: string, id: string, nowUs: number): Promise<'revoked' | 'not_found' | 'last_admin'>;
   /** Notes uses, lazily, in one transaction; never moves a time back. */
   touch(uses: readonly { id: string; usedUs: number }[]): Promise<void>;
@@ -125,7 +134,8 @@ export interface SessionStore {
   ): Promise<Session[]>;
   /**
    * Replaces the row if its updatedUs still is `expectedUpdatedUs` (compare-and-set: a concurrent
-   * update makes it false and the caller reads again).
+   * update makes it false and the caller reads again). Agent and creation stay. The stored
+   * updatedUs is at least expectedUpdatedUs + 1, so that two updates of one millisecond differ.
    */
   replace(session: Session, expectedUpdatedUs: number): Promise<boolean>;
   delete(orgId: string, id: string): Promise<boolean>;
@@ -158,7 +168,7 @@ export interface Partition {
   state: 'live' | 'quarantined';
 }
 
-/** What one partition holds of one (organization, agent, session); session '' is a value like any. */
+/** What one partition holds of one (organization, agent, session); '' is a session like any. */
 export interface Span {
   orgId: string;
   agentId: string;
@@ -226,7 +236,9 @@ export interface Catalog {
   locate(scope: Scope): Promise<Located>;
   /**
    * Stores the spans of a partition that is not visible yet; visible with its commit. In small
-   * transactions, so that reads go on in between. Spans of partitions that never came are swept.
+   * transactions, so that reads go on in between. Several calls for one partition add up; if one
+   * rejects, start anew with another partition id. A span lies within one UTC day. Only the holder
+   * of the data directory stages and sweeps: what another opening staged counts as left by a crash.
    */
   stage(partitionId: string, spans: readonly Span[]): Promise<void>;
   /** ONE transaction. Rejects with `internal` if the position is not `from`: nothing changed. */
@@ -239,11 +251,14 @@ export interface Catalog {
   dedupRuns(): Promise<DedupRunRow[]>;
   /** ONE transaction: merged or expired runs leave, merged ones come. */
   replaceDedupRuns(removed: readonly string[], added: readonly DedupRunRow[]): Promise<void>;
-  /** Removes spans whose partition is not in the catalog (left by a crash). */
+  /**
+   * Removes spans whose partition is not in the catalog (replaced, given up, left by a crash) in
+   * small transactions; how many.
+   */
   sweepSpans(): Promise<number>;
   /**
-   * By agent id: the newest event time in live partitions. `certain` is false where a partition
-   * holds expiring rows of it.
+   * By agent id: the newest event time in live partitions; agents without one are absent.
+   * `expiring`: a partition with that time holds expiring rows of the agent: it may be gone.
    */
   lastEvents(orgId: string, agentIds: readonly string[]): Promise<Map<string, LastEvent>>;
 }
@@ -267,7 +282,7 @@ export interface Answer {
 }
 
 export interface AnswerStore {
-  /** Null if unknown or created before `notBeforeUs`. */
+  /** Null if unknown or created before `notBeforeUs`. A younger answer replaces an older one. */
   find(orgId: string, route: string, key: string, notBeforeUs: number): Promise<Answer | null>;
   /** Idempotent; in small transactions. */
   put(answers: readonly Answer[]): Promise<void>;
@@ -275,7 +290,7 @@ export interface AnswerStore {
   sweep(beforeUs: number): Promise<number>;
 }
 
-/** A deletion of events: covers what the log accepted up to its own position, in its organization. */
+/** A deletion of events: covers what the log accepted up to its position, in its organization. */
 export interface Deletion {
   /** `era_` + ULID. */
   id: string;

@@ -1,4 +1,3 @@
-import { pathToFileURL } from 'node:url';
 import BetterSqlite from 'better-sqlite3';
 
 /** What a column can hold here: no blobs, and every integer is exact up to 2^53. */
@@ -14,8 +13,6 @@ export interface SlowStatement {
 
 export interface DatabaseOptions {
   readonly?: boolean;
-  /** Reads the file without locks, journal or any write; implies readonly. For looking only. */
-  immutable?: boolean;
   /** How long SQLite itself sleeps on a lock before SQLITE_BUSY. */
   busyTimeoutMs?: number;
   /** Statements that took at least so long are reported; absent = none. */
@@ -54,12 +51,11 @@ export class Database {
   constructor(path: string, options: DatabaseOptions = {}) {
     this.slowMs = options.slowMs ?? Number.POSITIVE_INFINITY;
     this.onSlow = options.onSlow ?? (() => undefined);
-    const file = options.immutable ? `${pathToFileURL(path).href}?immutable=1` : path;
     this.raw = this.guard(
       `open ${path}`,
       () =>
-        new BetterSqlite(file, {
-          readonly: options.readonly === true || options.immutable === true,
+        new BetterSqlite(path, {
+          readonly: options.readonly === true,
           timeout: options.busyTimeoutMs ?? 5_000,
         }),
     );

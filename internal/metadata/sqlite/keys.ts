@@ -57,7 +57,8 @@ function findByDigest(db: Database, digest: string): { key: Key; org: Org } | nu
 /** Never back, and never a write without a change (it would cost a sync). */
 function touchKey(db: Database, id: string, usedUs: number): void {
   db.run(
-    'UPDATE keys SET last_used_us = @usedUs WHERE id = @id AND coalesce(last_used_us, -1) < @usedUs',
+    `UPDATE keys SET last_used_us = @usedUs
+       WHERE id = @id AND coalesce(last_used_us, -1) < @usedUs`,
     { id, usedUs },
   );
 }

@@ -14,7 +14,7 @@ import { reserveFile } from './file.js';
 export interface DirLock {
   readonly holder: LockHolder;
   /** Idempotent. */
-  release(): void;
+  release(): Promise<void>;
 }
 
 /** Who holds a data directory, for the message that a second process gets. */
@@ -31,10 +31,11 @@ export interface LockHolder {
 const held = new Set<Database>();
 
 /**
- * Takes the lock at once or throws an Error that says who holds it; also within one process.
- * `dataDir` exists. Blocks for a few milliseconds, once at the start. Writes lock.db (stays empty) and lock.json (the holder).
+ * Takes the lock at once or rejects with an Error that says who holds it; also within one process.
+ * `dataDir` exists. Writes lock.db (stays empty) and lock.json (the holder). Blocks for a few
+ * milliseconds, once at the start.
  */
-export function acquireDirLock(dataDir: string, holder: LockHolder): DirLock {
+export async function acquireDirLock(dataDir: string, holder: LockHolder): Promise<DirLock> {
   const note = join(dataDir, 'lock.json');
   const db = takeLock(dataDir, note);
   held.add(db);
@@ -47,7 +48,7 @@ export function acquireDirLock(dataDir: string, holder: LockHolder): DirLock {
   }
   return {
     holder,
-    release: () => {
+    release: async () => {
       if (!held.has(db)) return;
       rmSync(note, { force: true });
       drop(db);

@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { Fault } from '../../fault/fault.js';
+import type { SlowStatement } from './database.js';
 import type { Noun, Run, Verb } from './operations.js';
 import { type CallMessage, decodeError, type Reply, type Request, type Response } from './wire.js';
 
@@ -14,7 +15,7 @@ interface Waiting {
  */
 export class Rpc {
   private readonly worker: Worker;
-  private readonly onSlow: (sql: string, ms: number) => void;
+  private readonly onSlow: (statement: SlowStatement) => void;
   private readonly waiting = new Map<number, Waiting>();
   private outbox: CallMessage[] = [];
   private lastId = 0;
@@ -26,7 +27,7 @@ export class Rpc {
   /** Resolves once the worker has its database open; rejects with the reason otherwise. */
   readonly opened: Promise<void>;
 
-  constructor(worker: Worker, onSlow: (sql: string, ms: number) => void) {
+  constructor(worker: Worker, onSlow: (statement: SlowStatement) => void) {
     this.worker = worker;
     this.onSlow = onSlow;
     this.opened = new Promise<unknown>((resolve, reject) => {
@@ -79,7 +80,7 @@ export class Rpc {
 
   private receive(response: Response): void {
     if ('replies' in response) for (const reply of response.replies) this.settle(reply);
-    else if ('slow' in response) this.onSlow(response.slow.sql, response.slow.ms);
+    else if ('slow' in response) this.onSlow(response.slow);
     else if ('opened' in response) settleWith(this.opening, response.opened);
     else settleWith(this.closing, response.closed);
   }

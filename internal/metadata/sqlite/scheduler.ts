@@ -157,11 +157,13 @@ export class Scheduler {
   /** No transaction began: those whose patience is over fail, or all if waiting cannot help. */
   private dismiss(error: unknown): void {
     const failed = encodeError(error);
-    const waiting = this.writes.filter((call) => this.mayWait(call, error));
-    const over = this.writes.filter((call) => !waiting.includes(call));
-    for (const call of over) this.replies.push([call.id, undefined, failed]);
-    this.writes = waiting;
-    if (waiting.length > 0) this.retryLater();
+    const calls = this.writes;
+    this.writes = [];
+    for (const call of calls) {
+      if (this.mayWait(call, error)) this.writes.push(call);
+      else this.replies.push([call.id, undefined, failed]);
+    }
+    if (this.writes.length > 0) this.retryLater();
   }
 }
 

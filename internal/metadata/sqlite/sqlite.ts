@@ -12,7 +12,8 @@ import type {
   OrgStore,
   Span,
 } from '../metadata.js';
-import { reserveFile } from './file.js';
+import type { SlowStatement } from './database.js';
+import { claimFile } from './file.js';
 import type { WorkerSettings } from './metadata.worker.js';
 import { Rpc } from './rpc.js';
 
@@ -22,7 +23,7 @@ export interface SqliteOptions {
   /** Only reads: the file must be there and current, and every change is rejected. */
   readonly?: boolean;
   /** Statements that took at least `slowMs` (default 100); called on the main thread. */
-  onSlow?: (sql: string, ms: number) => void;
+  onSlow?: (statement: SlowStatement) => void;
   slowMs?: number;
   /** How long a call waits for a lock held by another process; default 5,000. */
   busyTimeoutMs?: number;
@@ -38,7 +39,27 @@ const CHUNK_ROWS = 500;
  * what to do if the file is not ours, newer than this program, or cannot be opened.
  */
 export async function openSqliteMetadata(options: SqliteOptions): Promise<Metadata> {
-  if (!options.readonly) reserve(options.path);
+  const release = claim(options);
+  try {
+    const rpc = await startWorker(options);
+    const metadata = new SqliteMetadata(rpc, release);
+    if (!options.readonly) metadata.resumePurges();
+    return metadata;
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+function claim({ path }: SqliteOptions): () => void {
+  try {
+    return claimFile(path);
+  } catch (error) {
+    throw wrap(`cannot open the metadata database ${path}`, error);
+  }
+}
+
+async function startWorker(options: SqliteOptions): Promise<Rpc> {
   const settings: WorkerSettings = {
     path: options.path,
     readonly: options.readonly === true,
@@ -54,17 +75,7 @@ export async function openSqliteMetadata(options: SqliteOptions): Promise<Metada
   });
   const rpc = new Rpc(worker, options.onSlow ?? (() => undefined));
   await rpc.opened;
-  const metadata = new SqliteMetadata(rpc);
-  if (!options.readonly) metadata.resumePurges();
-  return metadata;
-}
-
-function reserve(path: string): void {
-  try {
-    reserveFile(path);
-  } catch (error) {
-    throw wrap(`cannot create the metadata database ${path}`, error);
-  }
+  return rpc;
 }
 
 class SqliteMetadata implements Metadata {
@@ -76,10 +87,15 @@ class SqliteMetadata implements Metadata {
   readonly answers: AnswerStore;
   readonly deletions: DeletionStore;
   private readonly rpc: Rpc;
+  private closing: Promise<void> | null = null;
   private purges: Promise<unknown> = Promise.resolve();
 
-  constructor(rpc: Rpc) {
+  private readonly release: () => void;
+
+  /** @param release called once the file is closed */
+  constructor(rpc: Rpc, release: () => void) {
     this.rpc = rpc;
+    this.release = release;
     this.orgs = orgStore(rpc);
     this.keys = keyStore(rpc);
     this.agents = {
@@ -112,7 +128,8 @@ class SqliteMetadata implements Metadata {
   }
 
   async close(): Promise<void> {
-    await this.rpc.close();
+    this.closing ??= this.rpc.close().finally(this.release);
+    await this.closing;
     await this.purges;
   }
 
