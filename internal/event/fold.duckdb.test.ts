@@ -2,32 +2,39 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 import { fold } from './fold.js';
 
-/** Needs DuckDB: the table of fold.ts must be that of the engine which reads the stored rows. */
-test('folds every code point as the store does', async () => {
+// Needs DuckDB: the table of fold.ts must be that of the engine which reads the stored rows.
+
+async function rowsOf(sql: string, values: string[] = []): Promise<unknown[][]> {
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
-  const points = 'SELECT unnest(generate_series(1, 1114111)) AS n';
-  const reader = await connection.runAndReadAll(
-    `SELECT n::INTEGER, ord(replace(lower(chr(n::INTEGER)), 'ς', 'σ'))
-     FROM (${points}) WHERE n NOT BETWEEN 55296 AND 57343`,
+  try {
+    return (await connection.runAndReadAll(sql, values)).getRows();
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+test('folds every code point as the store does', async () => {
+  const rows = await rowsOf(
+    `SELECT n, folded FROM (
+       SELECT n, ord(replace(lower(chr(n)), 'ς', 'σ')) AS folded FROM (
+         SELECT unnest(generate_series(1, 55295) || generate_series(57344, 1114111))::INTEGER AS n))
+     WHERE folded <> n`,
   );
-  const wrong = reader
-    .getRows()
-    .filter(([n, lower]) => fold(String.fromCodePoint(Number(n))).codePointAt(0) !== Number(lower));
+  const changed = new Map(rows.map(([n, folded]) => [Number(n), Number(folded)]));
+  expect(changed.size).toBeGreaterThan(1400);
+  const wrong: number[] = [];
+  for (let n = 1; n <= 0x10ffff; n++) {
+    if (n >= 0xd800 && n <= 0xdfff) continue;
+    if (fold(String.fromCodePoint(n)).codePointAt(0) !== (changed.get(n) ?? n)) wrong.push(n);
+  }
   expect(wrong).toEqual([]);
-  expect(reader.currentRowCount).toBe(0x10ffff - 2048);
-  connection.closeSync();
-  instance.closeSync();
 }, 60_000);
 
-test('folds mixed text as the store does', async () => {
-  const instance = await DuckDBInstance.create(':memory:');
-  const connection = await instance.connect();
-  const texts = ['ΑΣ ΑΣ. Σ', 'ΜΆΪΟΣ\u0301', 'İstanbul IĞDIR', 'Straẞe', '你好ABC😀Ä', 'ÀÉ\u{1c89}'];
-  for (const text of texts) {
-    const reader = await connection.runAndReadAll("SELECT replace(lower($1), 'ς', 'σ')", [text]);
-    expect(fold(text)).toBe(reader.getRows()[0]?.[0]);
-  }
-  connection.closeSync();
-  instance.closeSync();
-});
+test.each(['ΑΣ ΑΣ. Σ', 'ΜΆΪΟΣ\u0301', 'İstanbul IĞDIR', 'Straẞe', '你好ABC😀Ä', 'ÀÉ\u{1c89}'])(
+  'folds %s as the store does',
+  async (text) => {
+    expect(await rowsOf("SELECT replace(lower($1), 'ς', 'σ')", [text])).toEqual([[fold(text)]]);
+  },
+);

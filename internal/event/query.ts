@@ -18,6 +18,7 @@ import {
   onlyNames,
   orderOf,
   PAGE_NAMES,
+  tagsIn,
   textOf,
 } from './select.js';
 import { asObject } from './text.js';
@@ -91,7 +92,7 @@ const SEARCH_NAMES: readonly string[] = [
 /** GET /memories and the lists of an agent's and of a session's memories. */
 export function decodeListQuery(params: QueryParams, options: ListOptions): ListRequest {
   const allowed = [...FILTER_NAMES, ...PAGE_NAMES].filter((name) => name !== options.fixed);
-  const sent = numbersIn(singleValues(params, allowed));
+  const sent = valuesIn(singleValues(params, allowed));
   if (has(sent, 'cursor') && has(sent, 'offset')) {
     throw invalid('offset', 'offset and cursor exclude each other: send one of them.');
   }
@@ -107,7 +108,7 @@ export function decodeSearch(raw: unknown, options: ListOptions): ListRequest {
 
 /** The filter of an export: that of GET /memories, without pages. */
 export function decodeFilterQuery(params: QueryParams, nowUs: number): EventFilter {
-  return filterOf(numbersIn(singleValues(params, FILTER_NAMES)), nowUs);
+  return filterOf(valuesIn(singleValues(params, FILTER_NAMES)), nowUs);
 }
 
 /** The filter of DELETE /memories: at least one, so that nobody deletes everything by accident. */
@@ -185,19 +186,17 @@ export function singleValues(
   return values;
 }
 
-const NUMBERS = ['limit', 'offset', 'min_importance'];
-
-/** Texts of a URL that mean numbers; NaN for what is none, which the rules then refuse. */
-function numbersIn(values: Record<string, string>): Record<string, unknown> {
-  const sent: Record<string, unknown> = { ...values };
-  for (const name of NUMBERS) {
-    if (has(sent, name)) sent[name] = numberOf(values[name], name !== 'min_importance');
-  }
+/** The texts of a URL as the values that a body would hold; NaN for a number that is none. */
+function valuesIn(texts: Record<string, string>): Record<string, unknown> {
+  const sent: Record<string, unknown> = { ...texts };
+  if (has(texts, 'limit')) sent.limit = wholeNumber(texts.limit);
+  if (has(texts, 'offset')) sent.offset = wholeNumber(texts.offset);
+  if (has(texts, 'min_importance')) sent.min_importance = decimal(texts.min_importance);
+  if (has(texts, 'tags')) sent.tags = tagsIn(texts.tags);
   return sent;
 }
 
-function numberOf(text: string, whole: boolean): number {
-  if (whole) return wholeNumber(text);
+function decimal(text: string): number {
   return /^\d{0,15}\.?\d{1,30}(?:e-?\d{1,3})?$/i.test(text) ? Number(text) : Number.NaN;
 }
 

@@ -14,7 +14,7 @@ import {
   type TextRule,
 } from './rules.js';
 import { hasAtMost, isStorable, STORABLE_MUST } from './text.js';
-import { parseWindow } from './window.js';
+import { parseTimeValue, parseWindow, type TimeWindow } from './window.js';
 
 /** What a client sent to select events, by the names of the wire contract; null is absent. */
 export type SentFilters = Readonly<Record<string, unknown>>;
@@ -23,10 +23,10 @@ export type SentFilters = Readonly<Record<string, unknown>>;
  * The filter that the sent members select. Whatever is not understood is refused: a filter that is
  * dropped in silence would widen a result, or a deletion.
  *
- * @param frozen the window comes out of a cursor, so `since` and `until` are not resolved again
+ * @param frozen the window comes out of a cursor, so the filter has none
  */
 export function filterOf(sent: SentFilters, nowUs: number, frozen = false): EventFilter {
-  const filter: EventFilter = frozen ? {} : parseWindow(sent, nowUs);
+  const filter: EventFilter = windowOf(sent, nowUs, frozen);
   if (has(sent, 'agent_id')) filter.agentIds = [textOf(sent, 'agent_id', NAME_RULE)];
   if (has(sent, 'session_id')) filter.sessionId = textOf(sent, 'session_id', NAME_RULE);
   if (has(sent, 'parent_id')) filter.parentId = literalOf(sent, 'parent_id', KEY_LENGTH_MAX);
@@ -35,12 +35,21 @@ export function filterOf(sent: SentFilters, nowUs: number, frozen = false): Even
   if (types !== undefined) filter.memoryTypes = types as MemoryType[];
   const eventTypes = listOf(sent, 'event_type', EVENT_TYPE_RULE, EVENT_TYPES_MAX);
   if (eventTypes !== undefined) filter.eventTypes = eventTypes;
-  const tags = tagsOf(sent);
+  const tags = itemsOf(sent, 'tags', TAG_RULE, TAGS_MAX);
   if (tags !== undefined) filter.tags = tags;
   if (has(sent, 'content_contains')) {
     filter.contentContains = fold(literalOf(sent, 'content_contains', Number.MAX_SAFE_INTEGER));
   }
   return filter;
+}
+
+/** Of a later page, only whether it can be read: by now, its two ends may have passed each other. */
+function windowOf(sent: SentFilters, nowUs: number, frozen: boolean): TimeWindow {
+  if (!frozen) return parseWindow(sent, nowUs);
+  for (const name of ['since', 'until']) {
+    if (has(sent, name)) parseTimeValue(sent[name], nowUs, name);
+  }
+  return {};
 }
 
 export function orderOf(sent: SentFilters): Order {
@@ -131,18 +140,12 @@ function listOf(
   return itemsOf(sent, `${name}s`, rule, max);
 }
 
-/** A list in a body, or a text with commas in a query. */
-function tagsOf(sent: SentFilters): string[] | undefined {
-  const { tags } = sent;
-  if (typeof tags !== 'string') return itemsOf(sent, 'tags', TAG_RULE, TAGS_MAX);
-  const items = tags.split(',').map((tag) => tag.trim());
-  if (items.length > TAGS_MAX) throw invalid('tags', `tags must be at most ${TAGS_MAX}.`);
-  for (const tag of items) {
-    if (!TAG_RULE.regex.test(tag)) {
-      throw invalid('tags', `tags must be a comma-separated list; each ${TAG_RULE.must}.`);
-    }
-  }
-  return items;
+/** The tags of a query parameter: a text with commas. */
+export function tagsIn(csv: string): string[] {
+  const tags = csv.split(',').map((tag) => tag.trim());
+  if (tags.length > TAGS_MAX) throw invalid('tags', `tags must be at most ${TAGS_MAX}.`);
+  if (tags.every((tag) => TAG_RULE.regex.test(tag))) return tags;
+  throw invalid('tags', `tags must be a comma-separated list; each ${TAG_RULE.must}.`);
 }
 
 /** An empty list is absent. */

@@ -18,7 +18,8 @@ function refused(run: () => unknown): Fault {
 
 test.each([
   ['1970-01-01T00:00:00Z', 0],
-  ['9999-12-31T23:59:59.999999Z', Date.UTC(10000, 0, 1) * 1000 - 1],
+  ['2255-06-05T23:47:34.740991Z', Number.MAX_SAFE_INTEGER],
+  ['9999-12-31T23:59:59.999999Z', Date.UTC(9999, 11, 31, 23, 59, 59) * 1000],
   ['2026-11-21t08:15:00z', NOW],
   ['2026-11-21T08:15:00.5Z', NOW + 500_000],
   ['2026-11-21T08:15:00.123456789Z', NOW + 123_456],
@@ -152,12 +153,12 @@ describe('a window', () => {
 });
 
 test('every time is read back as it is written', () => {
-  const times = fc.integer({ min: 0, max: Date.UTC(10000, 0, 1) * 1000 - 1 });
+  const times = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER - US_PER_DAY });
   fc.assert(
     fc.property(times, fc.integer({ min: -1439, max: 1439 }), (us, offset) => {
       expect(parseTime(formatUs(us), 'time')).toBe(us);
       const shifted = us + offset * 60_000_000;
-      if (shifted < 0 || shifted >= Date.UTC(10000, 0, 1) * 1000) return;
+      if (shifted < 0) return;
       const sign = offset < 0 ? '-' : '+';
       const hours = String(Math.floor(Math.abs(offset) / 60)).padStart(2, '0');
       const minutes = String(Math.abs(offset) % 60).padStart(2, '0');

@@ -105,8 +105,11 @@ function rfc3339Us(text: string): number {
   const second = Number(parts[6]);
   // A leap second has no place on the µs axis; 24:00 is not RFC 3339.
   if (hour > 23 || minute > 59 || second > 59) return Number.NaN;
-  const seconds = dateMs(parts) / 1000 + hour * 3600 + minute * 60 + second;
-  return (seconds - offsetSeconds(parts)) * US_PER_SECOND + microsOf(parts[7]);
+  const local = dateMs(parts) / 1000 + hour * 3600 + minute * 60 + second;
+  const seconds = local - offsetSeconds(parts);
+  const us = seconds * US_PER_SECOND + microsOf(parts[7]);
+  // From the year 2255 on a number holds whole seconds exactly, but not every microsecond.
+  return Number.isSafeInteger(us) ? us : seconds * US_PER_SECOND;
 }
 
 function microsOf(fraction: string | undefined): number {
