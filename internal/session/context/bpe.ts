@@ -1,17 +1,18 @@
 /**
  * Byte pair encoding in time linear in the text.
  *
- * The usual merge loop (take the pair of neighbours whose union has the lowest rank, leftmost first,
- * until no union is a token; on bytes, as in tiktoken) is quadratic in the piece: seconds for 64 KiB
- * of one letter. Here long pieces are encoded window by window, and the windows are stitched with
- * this property of such encodings: a row of tokens is the encoding of its bytes if and only if each
- * two neighbours are the encoding of theirs (the lemma behind github.com/github/rust-gems, bpe).
- * So the result is exact, whatever the text; the tests hold it against another implementation.
+ * The usual merge loop (take the pair of neighbours whose union has the lowest rank, leftmost
+ * first, until no union is a token; on bytes, as in tiktoken) is quadratic in the piece: seconds
+ * for 64 KiB of one letter. Here long pieces are encoded window by window, and the windows are
+ * stitched with this property of such encodings: a row of tokens is the encoding of its bytes if
+ * and only if each two neighbours are the encoding of theirs (the lemma behind
+ * github.com/github/rust-gems, bpe). So the result is exact, whatever the text; the tests hold it
+ * against another implementation.
  */
 import { NO_RANK, type Vocabulary } from './vocabulary.js';
 
-/** Pieces up to this many bytes, nearly all words, are merged whole; longer ones in such windows. */
-const WINDOW_BYTES = 48;
+/** Pieces up to this many bytes, nearly all words, are merged whole; longer ones in windows. */
+const WINDOW_BYTES = 32;
 /** What a window encodes near its end may change with what follows: these tokens wait. */
 const TAIL_TOKENS = 2;
 const CACHE_BITS = 15;
@@ -46,10 +47,11 @@ export class BytePairEncoder {
    * The ends, in bytes, of the tokens of one piece, ascending.
    *
    * @param limit stop soon after this many tokens: the ends are then those of a prefix
+   * @param begun ends found before, of this piece or another that begins like it: not sought again
    */
-  encode(piece: Uint8Array, limit: number): number[] {
+  encode(piece: Uint8Array, limit: number, begun: readonly number[] = []): number[] {
     if (this.vocabulary.rank(piece, 0, piece.length) !== NO_RANK) return [piece.length];
-    const ends: number[] = [];
+    const ends = begun.slice();
     let width = WINDOW_BYTES;
     for (let from = 0; from < piece.length && ends.length <= limit; from = ends.at(-1) ?? 0) {
       const to = Math.min(from + width, piece.length);
@@ -58,7 +60,7 @@ export class BytePairEncoder {
       const first = window[0];
       if (first !== undefined && this.follows(piece, ends, first)) {
         for (const end of window) ends.push(end);
-        width = WINDOW_BYTES;
+        width = Math.max(WINDOW_BYTES, width / 2);
       } else {
         // Progress is certain: at worst one window over the whole piece is its encoding.
         if (first !== undefined) ends.pop();
@@ -76,7 +78,7 @@ export class BytePairEncoder {
     return both.length === 2 && both[0] === middle;
   }
 
-  /** The token ends of piece[from … to), merged on its own: for windows only, as it is quadratic. */
+  /** The token ends of piece[from … to), merged on its own. Quadratic: for windows only. */
   private merge(piece: Uint8Array, from: number, to: number): number[] {
     const length = to - from;
     this.load(piece, from, length);

@@ -22,12 +22,12 @@ export function graphemeStart(text: string, at: number): number {
   return start > from || from === 0 ? start : codePointStart(text, at);
 }
 
-/** A place before `at` that is surely no middle of a cluster, if there is one near: after a space. */
+/** A place before `at` that is no middle of a cluster, if there is one near: a space. */
 function windowStart(text: string, at: number): number {
   // Whole steps of 4 units keep pairs of regional indicators (flags) together.
   const aligned = Math.max(0, Math.floor((at - LOOK_BACK) / 4) * 4);
   const space = text.lastIndexOf(' ', at - 1);
-  return space > aligned ? space : aligned;
+  return Math.max(space, aligned);
 }
 
 function codePointStart(text: string, at: number): number {

@@ -2,7 +2,8 @@
 import { cutPlace, graphemeStart } from './cut.js';
 import { escapeText } from './escape.js';
 import type { JobEntry } from './job.js';
-import { Scan, type Tokenizer } from './tokenizer.js';
+import { Scan } from './scan.js';
+import type { Tokenizer } from './tokenizer.js';
 
 const CUT_MARK = '…';
 const REASONING = ' (reasoning:';
@@ -39,17 +40,21 @@ export class Passage {
       return { text: this.scan.text, tokens: this.tokens, shortened: this.clipped };
     }
     const ending = CUT_MARK + this.tail;
-    const most = this.scan.text.length - this.tail.length;
-    for (let target = limit - 1; ; target--) {
-      const place = Math.min(this.scan.prefixWithin(Math.max(target, 0)), most);
-      const kept = this.scan.text.slice(0, cutPlace(this.scan.text, place)).trimEnd().length;
-      // At least the space that parts it from what stands before.
-      const units = Math.max(kept, 1);
+    const most = this.scan.text.length - (this.clipped ? ending : this.tail).length;
+    for (let target = limit - 1; ; ) {
+      const units = this.cut(Math.min(this.scan.prefixWithin(target), most));
       const tokens = this.scan.countWith(units, ending);
-      if (tokens <= limit || target <= 0) {
+      if (tokens <= limit || target === 0) {
         return { text: this.scan.text.slice(0, units) + ending, tokens, shortened: true };
       }
+      target = Math.max(0, target - (tokens - limit));
     }
+  }
+
+  /** How much of the text stays if it is cut near `place`: at least its first space. */
+  private cut(place: number): number {
+    const kept = this.scan.text.slice(0, cutPlace(this.scan.text, place));
+    return Math.max(1, kept.trimEnd().length);
   }
 }
 

@@ -8,8 +8,8 @@
  * - emphasis, strikethrough (* _ ~): a run behind a space can open but never close, and one between
  *   letters (snake_case) does neither for `_`; all others are escaped, so nothing ever closes;
  * - links and images: `](` is escaped; the other forms need a definition, which is a block;
- * - raw HTML and autolinks: `<` becomes `&lt;` where a tag, comment, or `<https:` could begin. So it
- *   does in `<|`, which begins the special tokens of models (`<|im_start|>`);
+ * - raw HTML and autolinks: `<` becomes `&lt;` where a tag, comment, or `<https:` could begin. So
+ *   it does in `<|`, which begins the special tokens of models (`<|im_start|>`);
  * - math: `$` is escaped unless it is a price;
  * - entities and backslash escapes are themselves escaped, so the text reads back as it was stored.
  * A bare URL stays as it is: CommonMark knows no link in it.
@@ -17,9 +17,11 @@
 
 /** Line ends of every kind, tabs, and rows of spaces: one space. */
 const SPACES = /[ \t\n\v\f\r\u0085\u2028\u2029]+/g;
-/** C0 and C1 controls, bidi controls, U+200B, U+FEFF, tag characters, and lone surrogates. */
-const REMOVED =
-  /[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
+/**
+ * Controls, bidi controls (U+061C, 200E/F, 202A–E, 2066–9), U+200B, U+FEFF, tag characters, and
+ * lone surrogates.
+ */
+const REMOVED = /[\p{Cc}\p{Cs}\p{Bidi_Control}\u200b\ufeff\u{e0000}-\u{e007f}]/gu;
 const ESCAPABLE = /[\\`*_~$&<\]]/;
 
 /** `raw` as one line of markdown text: no construct of its own, the same text when parsed. */
