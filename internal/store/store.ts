@@ -4,8 +4,8 @@ import type { Deletion } from '../metadata/metadata.js';
 /**
  * A store holds events for good. Contract (held by store.suite.ts for every implementation):
  *
- * - `write` makes one sealed batch durable and visible in one step, idempotent by its positions: the
- *   same batch again (after a crash) changes nothing.
+ * - `write` makes one sealed batch durable and visible in one step, idempotent by its positions:
+ *   the same batch again (after a crash) changes nothing.
  * - `read` and `stats` answer from ONE snapshot and say up to which log position it covers
  *   (`through`), so that the caller adds exactly the younger events itself.
  * - Rows that a deletion covers, that expired by `nowUs`, or older than `floorUs` are never seen.

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { US_PER_DAY } from '../../base/clock.js';
 import type { Event } from '../../event/event.js';
 import type { Partition } from '../../metadata/metadata.js';
-import { batchOf, DAY0, eventAt, queryOf } from '../store.suite.js';
+import { batchOf, DAY0, eventAt, queryOf } from '../model.suite.js';
 import { TestStore } from './support.suite.js';
 
 const day = (n: number, us = 0) => (DAY0 + n) * US_PER_DAY + us;

@@ -56,7 +56,7 @@ test('a path is no pattern: its directory is meant, not one that it would match'
   expect(await duck.query(sql, [])).toEqual([['right']]);
 });
 
-test('an abort interrupts the statement, rejects with its reason, and frees the place', async () => {
+test('an abort interrupts the statement, rejects with its reason, frees the place', async () => {
   const stop = new AbortController();
   const first = duck.query(FOREVER, [], stop.signal);
   const second = duck.query(FOREVER, [], stop.signal);

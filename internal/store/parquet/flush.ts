@@ -18,7 +18,7 @@ import { type DaySummary, type RowLines, writeRowLines } from './rowlines.js';
  * ONE catalog transaction.
  *
  * Invariant: nothing is visible before that transaction, and everything is durable before it. A
- * failure anywhere leaves at most orphan files, which the sweep takes; the batch can be tried again.
+ * failure anywhere leaves at most orphan files, which the sweep takes; a batch can be tried again.
  */
 export interface FlushParts {
   duck: Duck;
@@ -48,7 +48,7 @@ export class FlushWriter {
     this.parts = parts;
   }
 
-  /** Null if the catalog already covers the batch. Rejects with a Fault; nothing is visible then. */
+  /** Null if the catalog covers the batch already. Rejects with a Fault: nothing is visible. */
   write(batch: SealedBatch): Promise<FlushResult | null> {
     return this.turn.run(async () => {
       try {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { US_PER_DAY } from '../../base/clock.js';
-import { batchOf, DAY0, eventAt, queryOf, storeSuite } from '../store.suite.js';
+import { batchOf, DAY0, eventAt, queryOf } from '../model.suite.js';
+import { storeSuite } from '../store.suite.js';
 import { TestStore } from './support.suite.js';
 
 storeSuite('the embedded store', () => TestStore.open());

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AssertionError } from '../../base/assert.js';
 import type { LocatedPartition, SpanSum } from '../../metadata/metadata.js';
-import { deletionOf, eventAt, NOW_US, STREAM } from '../store.suite.js';
+import { deletionOf, eventAt, NOW_US, STREAM } from '../model.suite.js';
 import * as plan from './plan.js';
 import { selectPage } from './sql.js';
 

@@ -68,7 +68,7 @@ export function upTo(located: Located, maxPosition: number | undefined): Located
   };
 }
 
-/** Files that one statement reads; then the answer is complete unless a later step reaches into it. */
+/** Files that one statement reads; a full page is final unless a later step reaches into it. */
 export interface Step {
   files: LocatedPartition[];
   /** The best time that any later step can bring: the newest for desc, the oldest for asc. */
@@ -81,8 +81,8 @@ const MAX_FILES = 256;
 const GROWTH = 4;
 
 /**
- * The best files first, in growing steps: what the spans say of the scope tells how many files a page
- * takes, and a filter that drops most rows soon reads many files at once.
+ * The best files first, in growing steps: what the spans say of the scope tells how many files a
+ * page takes, and a filter that drops most rows soon reads many files at once.
  */
 export function planSteps(files: readonly LocatedPartition[], order: Order, limit: number): Step[] {
   const sorted = [...files].sort((a, b) =>

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import { UlidFactory } from '../../base/ulid.js';
 import type { Catalog, Metadata } from '../../metadata/metadata.js';
 import { openSqliteMetadata } from '../../metadata/sqlite/sqlite.js';
-import { NOW_US } from '../store.suite.js';
+import { NOW_US } from '../model.suite.js';
 import type { Damage } from './guard.js';
 import { openParquetStore, type ParquetStore } from './parquet.js';
 
