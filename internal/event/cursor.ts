@@ -55,7 +55,7 @@ export function decodeCursor(secret: string, canonical: string, text: string): P
   return cursor;
 }
 
-/** What a page of `request` reads: its filter with the frozen window, and the place it starts after. */
+/** What a page of `request` reads: its filter, the window frozen, and the place it starts after. */
 export function resumeFrom(
   request: ListRequest,
   secret: string,

@@ -2,7 +2,7 @@ import { type Fault, invalid } from '../fault/fault.js';
 import type { TextRule } from './rules.js';
 import { memberPath } from './text.js';
 
-/** A fault about the member `name` of what stands at `path`; `must` goes on after the field's path. */
+/** A fault about the member `name` of what stands at `path`; `must` goes on after the field. */
 export function broken(path: string, name: string, must: string): Fault {
   const field = memberPath(path, name);
   return invalid(field, `${field} ${must}.`);

@@ -2,8 +2,8 @@ import type { Event, EventFilter, Order, Place } from './event.js';
 import { fold } from './fold.js';
 
 /**
- * Whether `event` is selected. The plain meaning of a filter: the recent buffer answers with it, and
- * the stores' SQL must agree with it. The organization, expiry and deletions are the caller's.
+ * Whether `event` is selected. The plain meaning of a filter: the recent buffer answers with it,
+ * and the stores' SQL must agree with it. The organization, expiry and deletions are the caller's.
  */
 export function matches(event: Event, filter: EventFilter): boolean {
   return (

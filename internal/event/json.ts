@@ -60,7 +60,7 @@ export interface StoredRow {
   expires_at: number | null;
 }
 
-/** The event of a row line. Throws a SyntaxError if `line` is not JSON; the log's CRC rules that out. */
+/** The event of a row line. A SyntaxError if it is not JSON, which the log's CRC rules out. */
 export function parseRowLine(line: string): Event {
   return eventOfRow(JSON.parse(line) as StoredRow);
 }

@@ -43,7 +43,7 @@ export function filterOf(sent: SentFilters, nowUs: number, frozen = false): Even
   return filter;
 }
 
-/** Of a later page, only whether it can be read: by now, its two ends may have passed each other. */
+/** Of a later page, only whether it can be read: by now its two ends may have passed each other. */
 function windowOf(sent: SentFilters, nowUs: number, frozen: boolean): TimeWindow {
   if (!frozen) return parseWindow(sent, nowUs);
   for (const name of ['since', 'until']) {

@@ -24,7 +24,8 @@ const DATE = new RegExp(DATE_PATTERN);
 const RFC3339 = new RegExp(RFC3339_PATTERN);
 
 const TIME_RULE = 'an RFC 3339 time such as 2026-11-21T08:15:00Z, between 1970 and 9999';
-const WINDOW_RULE = `"now", a span back from now such as 30m, 24h or 7d, a date such as 2026-11-21, or ${TIME_RULE}`;
+const SPAN_RULE = '"now", a span back from now such as 30m, 24h or 7d';
+const WINDOW_RULE = `${SPAN_RULE}, a date such as 2026-11-21, or ${TIME_RULE}`;
 
 /** `from <= time < to`, in µs; an absent side is open. */
 export interface TimeWindow {
