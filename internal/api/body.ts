@@ -13,8 +13,14 @@ export interface BodySource {
   stream(): Readable;
 }
 
-/** A body that trickles: so long may it take in all, and so long between two pieces of a stream. */
-const BODY_TIMEOUT_MS = 60_000;
+/** What bounds a body. */
+export interface BodyLimits {
+  maxBytes: number;
+  /** From its first look to its last byte: a body that trickles is cut off. */
+  timeoutMs: number;
+}
+
+const LOOK_EVERY_MS = 1_000;
 
 /** The body of a Node request, or of a Request in tests that open no port. */
 export function bodySource(request: Request, incoming: IncomingMessage | undefined): BodySource {
@@ -42,13 +48,14 @@ export function declaredLength(source: BodySource): number | null {
 }
 
 /** The body inflated. Rejects with `body_too_large`, `unsupported_media_type` or `invalid_json`. */
-export async function readBody(source: BodySource, maxBytes: number): Promise<Buffer> {
+export async function readBody(source: BodySource, limits: BodyLimits): Promise<Buffer> {
+  const { maxBytes } = limits;
   const declared = declaredLength(source);
   if (declared !== null && declared > maxBytes) throw tooLarge(maxBytes);
   const stream = inflated(source);
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const timer = setTimeout(() => stream.destroy(tooSlow()), BODY_TIMEOUT_MS);
+  const leave = watch(stream, limits.timeoutMs);
   try {
     for await (const chunk of chunksOf(stream)) {
       bytes += chunk.length;
@@ -58,7 +65,7 @@ export async function readBody(source: BodySource, maxBytes: number): Promise<Bu
   } catch (error) {
     throw readFault(error);
   } finally {
-    clearTimeout(timer);
+    leave();
   }
   return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes);
 }
@@ -67,36 +74,53 @@ export async function readBody(source: BodySource, maxBytes: number): Promise<Bu
  * The same for the hot path: a small plain body of a Node request, which usually is there at once.
  * An async iterator costs several times as much as these listeners.
  */
-export function readSmallBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readSmallBody(incoming: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
+  const { maxBytes } = limits;
   return new Promise((resolve, reject) => {
     let first: Buffer | null = null;
     let rest: Buffer[] | null = null;
     let bytes = 0;
-    const timer = setTimeout(() => incoming.destroy(tooSlow()), BODY_TIMEOUT_MS);
+    const leave = watch(incoming, limits.timeoutMs);
+    const fail = (fault: unknown): void => {
+      leave();
+      incoming.pause();
+      reject(fault);
+    };
     incoming.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > maxBytes) return fail(tooLarge(maxBytes));
-      if (first === null) first = chunk;
+      if (bytes > maxBytes) fail(tooLarge(maxBytes));
+      else if (first === null) first = chunk;
       else if (rest === null) rest = [first, chunk];
       else rest.push(chunk);
     });
     incoming.on('end', () => {
-      clearTimeout(timer);
+      leave();
       resolve(rest === null ? (first ?? EMPTY) : Buffer.concat(rest, bytes));
     });
     incoming.on('error', (error) => fail(readFault(error)));
     incoming.on('close', () => {
       if (!incoming.complete) fail(clientGone());
     });
-    function fail(fault: unknown): void {
-      clearTimeout(timer);
-      incoming.pause();
-      reject(fault);
-    }
   });
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** Bodies under way with their deadlines: one timer for all, as most are there at once. */
+const underWay = new Map<Readable, number>();
+const watchman: { timer: NodeJS.Timeout | null } = { timer: null };
+
+/** Cuts a stream off that is not over in time; the answer ends the watch. */
+function watch(stream: Readable, timeoutMs: number): () => void {
+  underWay.set(stream, performance.now() + timeoutMs);
+  watchman.timer ??= setInterval(cutSlow, LOOK_EVERY_MS).unref();
+  return () => underWay.delete(stream);
+}
+
+function cutSlow(): void {
+  const now = performance.now();
+  for (const [stream, deadline] of underWay) if (deadline < now) stream.destroy(tooSlow());
+}
 
 /** The decoded stream of a body, for readers that do not keep it. */
 export function inflated(source: BodySource): Readable {

@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
 import { require } from '../auth/caller.js';
 import type { Host, Services } from '../engine/services.js';
-import { Fault } from '../fault/fault.js';
+import { Fault, invalid } from '../fault/fault.js';
 import { errorResponse } from './errors.js';
-import { type ApiRequest, type Env, headerOf, type Policy } from './request.js';
+import { type ApiRequest, type Env, headerOf, objectBody, type Policy } from './request.js';
 
 export type Handler = (request: ApiRequest) => Promise<Response>;
 
@@ -64,11 +64,22 @@ async function answer(
   if (route.policy !== 'any' && route.policy !== 'public') require(caller, route.policy);
   const request: ApiRequest = { c, host, services, caller, requestId };
   const limits = services.limiter === null ? null : limited(services, caller.key.id);
+  if (route.method === 'DELETE') await refuseBody(request);
   const response = await route.handler(request);
   if (limits !== null) {
     for (const [name, value] of Object.entries(limits)) response.headers.set(name, value);
   }
   return response;
+}
+
+/** A filter in the body of a DELETE would be passed over, and the deletion widened. */
+async function refuseBody(request: ApiRequest): Promise<void> {
+  const length = headerOf(request.c, 'content-length') ?? '0';
+  if (length === '0' && headerOf(request.c, 'transfer-encoding') === undefined) return;
+  const { value } = await objectBody(request, true);
+  const [name] = Object.keys(value);
+  if (name === undefined) return;
+  throw invalid(name, `${name} is in the body of a DELETE.`, 'send filters in the query string');
 }
 
 function secretOf(c: Context<Env>): string | undefined {

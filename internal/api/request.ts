@@ -77,6 +77,8 @@ export function queryOf(request: ApiRequest): Record<string, string[]> {
 
 /** Refuses every query parameter: a misspelled one must never change what is meant in silence. */
 export function noQuery(request: ApiRequest): void {
+  const url = request.c.env?.incoming?.url;
+  if (url !== undefined && !url.includes('?')) return;
   const [name] = Object.keys(queryOf(request));
   if (name !== undefined) throw invalid(name, `${name} is not a parameter of this route.`);
 }
@@ -115,7 +117,8 @@ export async function takeBody(request: ApiRequest): Promise<SentBody> {
   try {
     const incoming = c.env?.incoming;
     const small = incoming !== undefined && plain && declared !== null && declared <= max;
-    const bytes = await (small ? readSmallBody(incoming, max) : readBody(source, max));
+    const limits = { maxBytes: max, timeoutMs: host.config.server.requestTimeoutMs };
+    const bytes = await (small ? readSmallBody(incoming, limits) : readBody(source, limits));
     return { bytes, release: ticket.release };
   } catch (error) {
     ticket.release();

@@ -4,6 +4,8 @@ import type { Hono } from 'hono';
 import type { Config } from '../config/table.js';
 import type { Env } from './request.js';
 
+const SILENCE_MS = 60_000;
+
 /** The app on a port. */
 export interface Listening {
   /** The port that was taken; another than asked for only where that was 0. */
@@ -27,6 +29,8 @@ export async function listen(app: Hono<Env>, config: Config['server']): Promise<
     },
     getRequestListener(app.fetch),
   );
+  // A connection on which nothing moves, in the middle of a request too; queries end before that.
+  server.timeout = config.requestTimeoutMs + SILENCE_MS;
   server.maxConnections = config.maxConnections;
   await bound(server, config);
   const address = server.address();

@@ -5,3 +5,16 @@ export type Env = Readonly<Record<string, string | undefined>>;
 export function processEnv(): Env {
   return process.env;
 }
+
+/** Threads of libuv's pool if UV_THREADPOOL_SIZE says nothing else. */
+const DEFAULT_POOL = 4;
+
+/**
+ * How many queries may really run at once. Each holds a thread of libuv's pool, which file calls
+ * and gzip need too: two threads are left to them. To have more, start with a larger
+ * UV_THREADPOOL_SIZE (it cannot be changed from within).
+ */
+export function queriesAtOnce(asked: number, env: Env = processEnv()): number {
+  const pool = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL) || DEFAULT_POOL;
+  return Math.max(1, Math.min(asked, pool - 2));
+}

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { known } from '../base/assert.js';
 import { type Clock, formatUs, systemClock } from '../base/clock.js';
 import { UlidFactory } from '../base/ulid.js';
+import { queriesAtOnce } from '../config/env.js';
 import type { Config } from '../config/table.js';
 import { openDedup } from '../dedup/open.js';
 import { Answers } from '../ingest/answers.js';
@@ -23,6 +24,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { bootstrapKey } from './bootstrap.js';
 import { type DataDir, openDataDir } from './datadir.js';
 import { observe } from './gauges.js';
+import { refuseLostCatalog } from './lost-catalog.js';
 import type { Opened } from './opened.js';
 import { readinessOf } from './readiness.js';
 import type { Host, Readiness, Services } from './services.js';
@@ -58,6 +60,7 @@ export class Engine implements Host {
   private opened: Opened | null = null;
   private wired: Wired | null = null;
   private replayed = 0;
+  private sweeper: NodeJS.Timeout | null = null;
 
   constructor(options: EngineOptions) {
     this.options = options;
@@ -109,6 +112,9 @@ export class Engine implements Host {
     const flusher = this.flusherOf(parts);
     this.opened = { ...parts, flusher };
     observe(this.metrics, this.opened);
+    await refuseLostCatalog(wal, position);
+    // If the log lost records that the store has, their positions must not be given out again.
+    await wal.release(position);
     await this.readLogBack(this.opened, position);
     await this.serve(this.opened);
   }
@@ -138,6 +144,7 @@ export class Engine implements Host {
     this.draining = true;
     const { opened, wired } = this;
     if (opened === null) return;
+    if (this.sweeper !== null) clearInterval(this.sweeper);
     await wired?.close();
     await this.flushBy(opened.flusher, deadlineMs);
     await opened.flusher.stop();
@@ -197,7 +204,7 @@ export class Engine implements Host {
       duckdb: {
         memoryLimitBytes: query.memoryLimitBytes,
         threads: query.threads,
-        connections: query.maxConcurrent,
+        connections: queriesAtOnce(query.maxConcurrent),
       },
       ulids: this.ulids,
       clock: this.clock,
@@ -266,7 +273,25 @@ export class Engine implements Host {
     const { keys } = this.wired.services;
     await bootstrapKey(keys, config.auth.bootstrapKey, opened.dir.adminKey, show);
     opened.flusher.start();
+    this.sweeper = sweepHourly(opened.store, this.log);
     this.services = this.wired.services;
+    // The first rendering loads its library: better now than in a scrape.
+    void this.metrics.render();
     this.log.info({ version: VERSION, data_dir: config.storage.dataDir }, 'ready');
   }
+}
+
+const SWEEP_EVERY_MS = 3_600_000;
+const FIRST_SWEEP_MS = 10_000;
+
+/** Orphans of crashes go soon after the start and hourly; what a catalog names never does. */
+function sweepHourly(store: ParquetStore, log: Logger): NodeJS.Timeout {
+  const sweep = () => {
+    store.sweep().then(
+      (report) => log.debug({ ...report }, 'swept'),
+      (error: unknown) => log.warn({ err: error }, 'the sweep failed'),
+    );
+  };
+  setTimeout(sweep, FIRST_SWEEP_MS).unref();
+  return setInterval(sweep, SWEEP_EVERY_MS).unref();
 }

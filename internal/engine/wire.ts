@@ -3,6 +3,7 @@ import { Auth } from '../auth/auth.js';
 import { Keys } from '../auth/keys.js';
 import { RateLimiter } from '../auth/rate-limit.js';
 import { FairPool } from '../base/fair-pool.js';
+import { queriesAtOnce } from '../config/env.js';
 import { Ingest } from '../ingest/ingest.js';
 import { holderExists } from '../memory/exists.js';
 import { Forget } from '../memory/forget.js';
@@ -79,7 +80,7 @@ function recallOf({ clock, config, metrics }: Omit<Host, 'services'>, opened: Op
   const { recent, deletions, store, wal } = opened;
   const { maxConcurrent, maxQueued, timeoutMs } = config.query;
   const slots = new FairPool({
-    capacity: maxConcurrent,
+    capacity: queriesAtOnce(maxConcurrent),
     maxWaiting: maxQueued,
     maxWaitMs: timeoutMs,
   });

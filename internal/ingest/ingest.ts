@@ -46,6 +46,8 @@ export interface WriteOutcome {
 const ROOM_WAIT_MS = 2_000;
 const ROOM_LOOK_MS = 20;
 
+const NONE = () => null;
+
 export class Ingest {
   private readonly parts: IngestParts;
 
@@ -80,6 +82,22 @@ export class Ingest {
     if (fresh.length === 0 && answer === undefined) return outcome;
     await this.append(fresh, claims.open, encodeEvents(lines, answer), answer);
     return outcome;
+  }
+
+  /**
+   * Stores one event; resolves with null, or with the id of the first event of its key. The usual
+   * case (room, a fresh key that memory can tell) takes one promise.
+   */
+  writeOne(event: Event): Promise<string | null> {
+    const { orgId, dedupKey, id, ingestedUs } = event;
+    if (dedupKey !== '' && this.hasRoom()) {
+      const entries = [{ orgId, key: dedupKey, id, ingestedUs }];
+      const holders = this.parts.dedup.tryReserve(entries, this.parts.clock.nowUs());
+      if (holders !== null && holders[0] === null) {
+        return this.append([event], entries, encodeEvents([rowLine(event)]), undefined).then(NONE);
+      }
+    }
+    return this.write([event]).then(({ firstIds }) => firstIds[0]);
   }
 
   /**

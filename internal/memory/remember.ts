@@ -54,6 +54,12 @@ export class Remember {
 
   /** Stores one memory. Rejects with `duplicate_memory`, naming the first one. */
   async one(caller: Caller, raw: unknown, key?: AnswerKey): Promise<Remembered> {
+    if (key === undefined) {
+      const event = this.identify(decodeMemory(raw, this.contextOf(caller)));
+      const firstId = await this.parts.ingest.writeOne(event);
+      if (firstId !== null) throw duplicate(firstId);
+      return { event, deleted: false };
+    }
     const batch = await this.answered(caller, [raw], false, key);
     const first = batch.skipped[0];
     if (first !== undefined) throw duplicate(first.id);

@@ -45,6 +45,8 @@ export interface PageQuery {
   after?: Place;
   limit: number;
   offset?: number;
+  /** `context`: only the members that a context shows; the others are empty. */
+  fields?: 'all' | 'context';
 }
 
 export interface Page {
@@ -150,14 +152,14 @@ export class Recall {
     signal: AbortSignal,
   ): Promise<Page> {
     const { recent, store, deletions, stream } = this.parts;
-    const { filter, order, after } = query;
+    const { filter, order, after, fields } = query;
     const { orgId, floorUs, kind } = reader;
     const nowUs = this.parts.clock.nowUs();
     const limit = offset + query.limit + 1;
     const visibility: Visibility = { nowUs, floorUs, deletions: deletions.forOrg(orgId) };
     const scope = { orgId, filter, order, after, limit, signal };
     const rows = await recent.select({ ...scope, nowUs, floorUs });
-    const stored = await store.read({ ...scope, visibility, kind });
+    const stored = await store.read({ ...scope, visibility, kind, fields });
     const through = stored.through[stream] ?? 0;
     const fresh = rows.filter(({ position }) => position > through).map(({ event }) => event);
     const merged = mergeSorted(fresh, stored.events, compareEvents(order));

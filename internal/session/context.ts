@@ -45,7 +45,7 @@ export class SessionContext {
     const reader: Reader = { orgId, floorUs, kind: 'context', signal };
     const [registered, page] = await Promise.all([
       this.sessions.isRegistered(caller, sessionId),
-      this.recall.page(reader, { filter, order: 'desc', limit: maxMemories }),
+      this.recall.page(reader, { filter, order: 'desc', limit: maxMemories, fields: 'context' }),
     ]);
     const { events } = page;
     // Counting all is only worth a query where the page does not already hold them all.
