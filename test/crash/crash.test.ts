@@ -3,7 +3,7 @@ import { freshSeed } from '../support/random.js';
 import { crashCycles, describe } from './cycles.js';
 
 const CYCLES = 20;
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 
 it(`survives ${CYCLES} times kill -9 under eight writers: nothing lost, doubled or altered`, {
   timeout: TIMEOUT_MS,

@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Api, api } from '../support/api.js';
 import { type Memory, walk } from '../support/memory.js';
 import { type Random, randomOf } from '../support/random.js';
-import { type StartOptions, startServer, type TestServer, tempDir } from '../support/server.js';
+import {
+  keepDir,
+  type StartOptions,
+  startServer,
+  type TestServer,
+  tempDir,
+} from '../support/server.js';
 import { EventMaker } from './events.js';
 import { type Entry, type Finding, Ledger } from './ledger.js';
 import { type Retry, retryAll, run, STEPS, unexpected, type Writer } from './writers.js';
@@ -43,8 +49,14 @@ export interface CrashReport {
  */
 export async function crashCycles(options: CrashOptions): Promise<CrashReport> {
   const run = new CrashRun(options);
-  for (let cycle = 1; cycle <= options.cycles && !run.failed; cycle += 1) await run.cycle(cycle);
-  if (!run.failed) await run.last();
+  try {
+    for (let cycle = 1; cycle <= options.cycles && !run.failed; cycle += 1) await run.cycle(cycle);
+    if (!run.failed) await run.last();
+  } catch (error) {
+    run.keepEvidence();
+    throw error;
+  }
+  if (run.failed) run.keepEvidence();
   return run.report;
 }
 
@@ -55,6 +67,7 @@ class CrashRun {
   private readonly ledger = new Ledger();
   private readonly dataDir = tempDir('memtrace-crash-');
   private retries: Retry[] = [];
+  private server: TestServer | undefined;
 
   constructor(options: CrashOptions) {
     this.options = options;
@@ -78,6 +91,13 @@ class CrashRun {
     return this.report.findings.length > 0;
   }
 
+  /** Leaves the data directory for whoever looks for the cause. */
+  keepEvidence(): void {
+    keepDir(this.dataDir);
+    const log = this.server?.logs.slice(-20).join('\n') ?? '';
+    console.error(`the data directory is kept: ${this.dataDir}\n${log}`);
+  }
+
   async cycle(cycle: number): Promise<void> {
     if (cycle > 1 && this.random.chance(0.3)) await this.killInStart();
     const server = await this.start();
@@ -99,6 +119,7 @@ class CrashRun {
 
   private async start(): Promise<TestServer> {
     const server = await startServer({ dataDir: this.dataDir, env: SMALL_BUFFERS });
+    this.server = server;
     this.report.slowestReadyMs = Math.max(this.report.slowestReadyMs, Math.round(server.readyMs));
     return server;
   }

@@ -68,7 +68,7 @@ async function single(w: Writer, withKey: boolean): Promise<void> {
 }
 
 async function batch(w: Writer, withKey: boolean): Promise<void> {
-  const events = w.maker.batch(w.random.int(2, 40));
+  const events = w.maker.batch(w.random.int(2, 20));
   const entries = w.ledger.send(events, true);
   const body = { memories: events };
   const retry = noteRetry(w, body, entries, withKey);
@@ -78,7 +78,7 @@ async function batch(w: Writer, withKey: boolean): Promise<void> {
 }
 
 async function stream(w: Writer): Promise<void> {
-  const events = w.maker.batch(w.random.int(1, 200));
+  const events = w.maker.batch(w.random.int(1, 80));
   const entries = w.ledger.send(events);
   const answer = await w.client.ndjson<{ accepted: number }>(events);
   if (refused(answer.status)) return;

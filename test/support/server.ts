@@ -70,6 +70,11 @@ export function tempDir(prefix = 'memtrace-test-'): string {
   return path;
 }
 
+/** A temporary directory that stays after all: the evidence of a failure. */
+export function keepDir(path: string): void {
+  directories.delete(path);
+}
+
 /** A port that nobody listened on a moment ago. */
 export async function freePort(): Promise<number> {
   const probe = createServer();

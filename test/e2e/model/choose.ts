@@ -46,7 +46,7 @@ const TERMS = [
   'absent',
 ] as const;
 const METADATA = [{ n: 1 }, { a: { b: [1, 'ü', null] } }, { f: 0.1, t: true }, {}] as const;
-const HOURS_BACK = 24 * 12;
+const HOURS_BACK = 24 * 3;
 
 /** A memory; every optional field is there or not. */
 export function aMemory(random: Random, model: Model): NewMemory {
@@ -60,7 +60,7 @@ export function aMemory(random: Random, model: Model): NewMemory {
   if (random.chance(0.2)) memory.parent_id = random.pick(PARENTS);
   if (random.chance(0.1)) memory.dedup_key = `own-${random.int(1, 40)}`;
   if (random.chance(0.4)) memory.time = aPastTime(random);
-  if (random.chance(0.03)) memory.ttl = `${random.int(2, 4)}s`;
+  if (random.chance(0.03)) memory.ttl = `${random.int(3, 6)}s`;
   return memory;
 }
 

@@ -8,11 +8,11 @@ import { Model } from './model.js';
 
 /** So small that most reads meet events in several files and in the buffer. */
 const SMALL_BUFFERS = {
-  MEMTRACE_BUFFER_MAX_ROWS: '60',
-  MEMTRACE_BUFFER_MAX_AGE: '200ms',
+  MEMTRACE_BUFFER_MAX_ROWS: '100',
+  MEMTRACE_BUFFER_MAX_AGE: '500ms',
   MEMTRACE_WAL_SEGMENT_SIZE: '1MiB',
 };
-const EXPIRY_MARGIN_MS = 600;
+const EXPIRY_MARGIN_MS = 1_000;
 const TAIL = 25;
 
 /** One organization: what is asked and what should come back. */
