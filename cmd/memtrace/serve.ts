@@ -1,4 +1,4 @@
-import { createApp } from '../../internal/api/app.js';
+import { createListener } from '../../internal/api/app.js';
 import { type ControlSocket, listenControl } from '../../internal/api/control.js';
 import { type Listening, listen } from '../../internal/api/server.js';
 import { Engine } from '../../internal/engine/engine.js';
@@ -28,7 +28,7 @@ export async function serveUntilSignal(flags: Record<string, string>): Promise<v
   process.on('uncaughtException', (error) => dieOf(error, log));
   // Refused before the port is taken: who holds the directory is the better answer.
   const dir = await engine.prepare();
-  const listening = await listen(createApp(engine), config.server);
+  const listening = await listen(createListener(engine), config.server);
   log.info({ host: config.server.host, port: listening.port }, 'listening');
   const control = await listenControl(dir.controlSocket, () => engine.operator);
   const stop = once(() => shutDown(engine, listening, control));

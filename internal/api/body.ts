@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Fault } from '../fault/fault.js';
+import type { HttpRequest } from './http.js';
 
 /**
  * Request bodies: capped while they stream in, before and after inflating, and never kept longer
@@ -23,22 +24,13 @@ export interface BodyLimits {
 const LOOK_EVERY_MS = 1_000;
 
 /** The body of a Node request, or of a Request in tests that open no port. */
-export function bodySource(request: Request, incoming: IncomingMessage | undefined): BodySource {
-  if (incoming !== undefined) {
-    return { headers: (name) => header(incoming, name), stream: () => incoming };
-  }
-  return {
-    headers: (name) => request.headers.get(name) ?? undefined,
-    stream: () =>
-      request.body === null
-        ? Readable.from([])
-        : Readable.fromWeb(request.body as import('node:stream/web').ReadableStream),
-  };
+export function bodySource(http: HttpRequest): BodySource {
+  return { headers: (name) => http.header(name), stream: () => http.node ?? webStream(http.web) };
 }
 
-function header(incoming: IncomingMessage, name: string): string | undefined {
-  const value = incoming.headers[name];
-  return Array.isArray(value) ? value[0] : value;
+function webStream(request: Request | undefined): Readable {
+  if (!request?.body) return Readable.from([]);
+  return Readable.fromWeb(request.body as import('node:stream/web').ReadableStream);
 }
 
 /** The bytes that a body says it has; null for a chunked one. */

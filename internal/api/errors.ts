@@ -1,8 +1,9 @@
 import type { Host } from '../engine/services.js';
 import { Fault } from '../fault/fault.js';
+import type { Reply } from './http.js';
 
 /** The one translator: whatever was thrown → the answer that a client may see. */
-export function errorResponse(error: unknown, requestId: string, host: Host): Response {
+export function errorReply(error: unknown, requestId: string, host: Host): Reply {
   const fault = asFault(error);
   const { details } = fault;
   const { status } = fault;
@@ -22,7 +23,7 @@ export function errorResponse(error: unknown, requestId: string, host: Host): Re
     ...details.extra,
     request_id: requestId,
   };
-  return new Response(JSON.stringify(body), { status, headers });
+  return { status, headers, body: JSON.stringify(body) };
 }
 
 /** An unexpected error tells nothing: it may hold a path, a query or a tenant's text. */

@@ -1,6 +1,7 @@
 import type { Event } from '../event/event.js';
 import { memoryJson } from '../event/json.js';
 import type { Incomplete } from '../store/store.js';
+import type { Reply } from './http.js';
 import type { ApiRequest } from './request.js';
 import { incompleteView } from './views.js';
 
@@ -14,10 +15,7 @@ export interface ExportPage {
  * Pages as application/x-ndjson. The last line is `{"end":true,"count":n}`: where it is missing,
  * the stream was cut. A reader that stops, stops the pages; a slow one slows them.
  */
-export async function lines(
-  request: ApiRequest,
-  pages: AsyncIterable<ExportPage>,
-): Promise<Response> {
+export async function lines(request: ApiRequest, pages: AsyncIterable<ExportPage>): Promise<Reply> {
   const iterator = pages[Symbol.asyncIterator]();
   // The first page is read before the answer begins: what fails at once fails with a status.
   let next = await iterator.next();
@@ -44,7 +42,7 @@ export async function lines(
     },
   });
   const headers = { 'content-type': 'application/x-ndjson', 'x-request-id': request.requestId };
-  return new Response(body, { status: 200, headers });
+  return { status: 200, headers, body };
 }
 
 function textOf(events: readonly Event[]): string {

@@ -1,11 +1,11 @@
-import type { Context } from 'hono';
 import { require } from '../auth/caller.js';
 import type { Host, Services } from '../engine/services.js';
 import { Fault, invalid } from '../fault/fault.js';
-import { errorResponse } from './errors.js';
-import { type ApiRequest, type Env, headerOf, objectBody, type Policy } from './request.js';
+import { errorReply } from './errors.js';
+import type { HttpRequest, Reply } from './http.js';
+import { type ApiRequest, objectBody, type Policy } from './request.js';
 
-export type Handler = (request: ApiRequest) => Promise<Response>;
+export type Handler = (request: ApiRequest) => Promise<Reply>;
 
 export interface GuardedRoute {
   method: string;
@@ -21,26 +21,26 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
  * limit, and after it the metric and the translation of errors.
  */
 export function guarded(host: Host, route: GuardedRoute) {
-  return async (c: Context<Env>): Promise<Response> => {
+  return async (http: HttpRequest): Promise<Reply> => {
     const start = host.clock.monoMs();
-    const requestId = requestIdOf(c, host);
-    let response: Response;
+    const requestId = requestIdOf(http, host);
+    let reply: Reply;
     try {
-      response = await answer(host, route, c, requestId);
+      reply = await answer(host, route, http, requestId);
     } catch (error) {
-      response = errorResponse(error, requestId, host);
+      reply = errorReply(error, requestId, host);
     }
     // Draining: the client opens its next connection to a server that stays.
-    if (host.draining) response.headers.set('connection', 'close');
+    if (host.draining) reply.headers['connection'] = 'close';
     const seconds = (host.clock.monoMs() - start) / 1000;
-    host.metrics.httpDone(route.path, route.method, response.status, seconds);
-    return response;
+    host.metrics.httpDone(route.path, route.method, reply.status, seconds);
+    return reply;
   };
 }
 
 /** The caller's request id, or a new one. */
-export function requestIdOf(c: Context<Env>, host: Host): string {
-  const sent = headerOf(c, 'x-request-id');
+export function requestIdOf(http: HttpRequest, host: Host): string {
+  const sent = http.header('x-request-id');
   if (sent !== undefined && REQUEST_ID.test(sent)) return sent;
   return host.ulids.next(Math.floor(host.clock.nowUs() / 1000));
 }
@@ -48,9 +48,9 @@ export function requestIdOf(c: Context<Env>, host: Host): string {
 async function answer(
   host: Host,
   route: GuardedRoute,
-  c: Context<Env>,
+  http: HttpRequest,
   requestId: string,
-): Promise<Response> {
+): Promise<Reply> {
   const { services } = host;
   if (services === null) {
     throw new Fault('not_ready', 'the server is starting', {
@@ -58,34 +58,32 @@ async function answer(
       retryAfterS: 2,
     });
   }
-  const found = services.auth.authenticate(secretOf(c));
+  const found = services.auth.authenticate(secretOf(http));
   // Usually at once: an await that waits for nothing costs a turn of the loop on the hot path.
   const caller = found instanceof Promise ? await found : found;
   if (route.policy !== 'any' && route.policy !== 'public') require(caller, route.policy);
-  const request: ApiRequest = { c, host, services, caller, requestId };
+  const request: ApiRequest = { http, host, services, caller, requestId };
   const limits = services.limiter === null ? null : limited(services, caller.key.id);
   if (route.method === 'DELETE') await refuseBody(request);
-  const response = await route.handler(request);
-  if (limits !== null) {
-    for (const [name, value] of Object.entries(limits)) response.headers.set(name, value);
-  }
-  return response;
+  const reply = await route.handler(request);
+  if (limits !== null) Object.assign(reply.headers, limits);
+  return reply;
 }
 
 /** A filter in the body of a DELETE would be passed over, and the deletion widened. */
 async function refuseBody(request: ApiRequest): Promise<void> {
-  const length = headerOf(request.c, 'content-length') ?? '0';
-  if (length === '0' && headerOf(request.c, 'transfer-encoding') === undefined) return;
+  const length = request.http.header('content-length') ?? '0';
+  if (length === '0' && request.http.header('transfer-encoding') === undefined) return;
   const { value } = await objectBody(request, true);
   const [name] = Object.keys(value);
   if (name === undefined) return;
   throw invalid(name, `${name} is in the body of a DELETE.`, 'send filters in the query string');
 }
 
-function secretOf(c: Context<Env>): string | undefined {
-  const key = headerOf(c, 'x-api-key');
+function secretOf(http: HttpRequest): string | undefined {
+  const key = http.header('x-api-key');
   if (key !== undefined) return key;
-  const [scheme, token] = (headerOf(c, 'authorization') ?? '').split(' ', 2);
+  const [scheme, token] = (http.header('authorization') ?? '').split(' ', 2);
   return scheme.toLowerCase() === 'bearer' ? token : undefined;
 }
 

@@ -11,12 +11,12 @@ import { Fault, invalid } from '../fault/fault.js';
 import type { AnswerKey } from '../ingest/answers.js';
 import type { Listed } from '../memory/listing.js';
 import { lines } from './export.js';
+import type { Reply } from './http.js';
 import { streamMemories } from './ndjson.js';
 import { parseInTurn } from './parse.js';
 import {
   type ApiRequest,
   clientSignal,
-  headerOf,
   json,
   jsonText,
   noContent,
@@ -30,7 +30,7 @@ import { incompleteView, memoriesJson, rememberedJson } from './views.js';
 const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
 /** POST /memories: one, a batch, or a stream of lines. */
-export async function remember(request: ApiRequest): Promise<Response> {
+export async function remember(request: ApiRequest): Promise<Reply> {
   noQuery(request);
   const type = mediaType(request);
   if (type === 'application/x-ndjson') return streamMemories(request);
@@ -50,7 +50,7 @@ async function rememberOne(
   request: ApiRequest,
   value: unknown,
   key: AnswerKey | undefined,
-): Promise<Response> {
+): Promise<Reply> {
   const { services, caller } = request;
   const remembered = await services.remember.one(caller, value, key);
   return jsonText(request, rememberedJson(remembered), 201);
@@ -60,7 +60,7 @@ async function rememberBatch(
   request: ApiRequest,
   items: readonly unknown[],
   key: AnswerKey | undefined,
-): Promise<Response> {
+): Promise<Reply> {
   const { services, caller, host } = request;
   const max = host.config.limits.batchItems;
   if (items.length === 0) throw invalid('memories', 'memories must not be empty.');
@@ -85,7 +85,7 @@ function batchOf(value: unknown): readonly unknown[] | null {
 }
 
 function mediaType(request: ApiRequest): string {
-  const type = headerOf(request.c, 'content-type') ?? 'application/json';
+  const type = request.http.header('content-type') ?? 'application/json';
   const bare = type.split(';', 1)[0].trim().toLowerCase();
   if (bare === 'application/json' || bare === 'application/x-ndjson') return bare;
   // What curl -d sends when told nothing else: plainly meant as JSON.
@@ -104,7 +104,7 @@ export function answerKey(
   route: string,
   bytes: Buffer,
 ): AnswerKey | undefined {
-  const key = headerOf(request.c, 'idempotency-key');
+  const key = request.http.header('idempotency-key');
   if (key === undefined) return undefined;
   if (!KEY_PATTERN.test(key)) {
     throw invalid('Idempotency-Key', 'Idempotency-Key must be 1 to 128 visible ASCII characters.');
@@ -117,7 +117,7 @@ function optionsOf(request: ApiRequest, route: string, more?: Partial<ListOption
   return { nowUs: host.clock.nowUs(), scope: `${caller.orgId} ${route}`, ...more };
 }
 
-function listedJson(request: ApiRequest, name: string, listed: Listed, more = ''): Response {
+function listedJson(request: ApiRequest, name: string, listed: Listed, more = ''): Reply {
   const rest = {
     has_more: listed.hasMore,
     ...(listed.nextCursor === null ? {} : { next_cursor: listed.nextCursor }),
@@ -129,7 +129,7 @@ function listedJson(request: ApiRequest, name: string, listed: Listed, more = ''
 }
 
 /** GET /memories */
-export async function list(request: ApiRequest): Promise<Response> {
+export async function list(request: ApiRequest): Promise<Reply> {
   const query = decodeListQuery(queryOf(request), optionsOf(request, 'memories'));
   const { services, caller } = request;
   const listed = await services.listing.list(caller, query, 'list', clientSignal(request));
@@ -137,8 +137,8 @@ export async function list(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /agents/:id/memories: of a literal agent_id; the last 24 hours unless told otherwise. */
-export async function listOfAgent(request: ApiRequest): Promise<Response> {
-  const agentId = request.c.req.param('id') ?? '';
+export async function listOfAgent(request: ApiRequest): Promise<Reply> {
+  const agentId = request.http.param('id');
   const more = { fixed: 'agent_id', since: '24h' };
   const options = optionsOf(request, `agents/${agentId}/memories`, more);
   const query = decodeListQuery(queryOf(request), options);
@@ -149,8 +149,8 @@ export async function listOfAgent(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /sessions/:id/memories: of a literal session_id; an unknown one has none. */
-export async function listOfSession(request: ApiRequest): Promise<Response> {
-  const sessionId = request.c.req.param('id') ?? '';
+export async function listOfSession(request: ApiRequest): Promise<Reply> {
+  const sessionId = request.http.param('id');
   const options = optionsOf(request, `sessions/${sessionId}/memories`, { fixed: 'session_id' });
   const query = decodeListQuery(queryOf(request), options);
   query.filter.sessionId = sessionId;
@@ -160,7 +160,7 @@ export async function listOfSession(request: ApiRequest): Promise<Response> {
 }
 
 /** POST /search */
-export async function search(request: ApiRequest): Promise<Response> {
+export async function search(request: ApiRequest): Promise<Reply> {
   noQuery(request);
   const { services, caller, host } = request;
   const start = host.clock.monoMs();
@@ -172,24 +172,24 @@ export async function search(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /memories/:id */
-export async function get(request: ApiRequest): Promise<Response> {
+export async function get(request: ApiRequest): Promise<Reply> {
   noQuery(request);
-  const { services, caller, c } = request;
-  const id = c.req.param('id') ?? '';
+  const { services, caller, http } = request;
+  const id = http.param('id');
   const event = await services.listing.get(caller, id, clientSignal(request));
   return jsonText(request, memoryJson(event));
 }
 
 /** DELETE /memories/:id */
-export async function forgetOne(request: ApiRequest): Promise<Response> {
+export async function forgetOne(request: ApiRequest): Promise<Reply> {
   noQuery(request);
-  const { services, caller, c } = request;
-  const forgotten = await services.forget.one(caller, c.req.param('id') ?? '');
+  const { services, caller, http } = request;
+  const forgotten = await services.forget.one(caller, http.param('id'));
   return noContent(request, { 'x-erasure-id': forgotten.erasureId });
 }
 
 /** DELETE /memories with filters */
-export async function forgetMatching(request: ApiRequest): Promise<Response> {
+export async function forgetMatching(request: ApiRequest): Promise<Reply> {
   const { services, caller, host } = request;
   const filter = decodeDeletionQuery(queryOf(request), host.clock.nowUs());
   const { deleted, erasureId } = await services.forget.matching(caller, filter);
@@ -198,7 +198,7 @@ export async function forgetMatching(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /export */
-export async function exportAll(request: ApiRequest): Promise<Response> {
+export async function exportAll(request: ApiRequest): Promise<Reply> {
   const { services, caller, host } = request;
   const filter = decodeFilterQuery(queryOf(request), host.clock.nowUs());
   const pages = services.listing.export(caller, filter, clientSignal(request));

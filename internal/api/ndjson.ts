@@ -3,8 +3,9 @@ import type { DecodeContext } from '../event/decode.js';
 import type { Event } from '../event/event.js';
 import { Fault, invalid } from '../fault/fault.js';
 import { chunksOf, inflated, readFault } from './body.js';
+import type { Reply } from './http.js';
 import { LineSplitter } from './lines.js';
-import { type ApiRequest, headerOf, json, sourceOf } from './request.js';
+import { type ApiRequest, json, sourceOf } from './request.js';
 
 /**
  * POST /memories with application/x-ndjson: one memory a line, any length, memory flat. Lines are
@@ -25,8 +26,8 @@ interface RejectedLine {
   field?: string;
 }
 
-export async function streamMemories(request: ApiRequest): Promise<Response> {
-  if (headerOf(request.c, 'idempotency-key') !== undefined) {
+export async function streamMemories(request: ApiRequest): Promise<Reply> {
+  if (request.http.header('idempotency-key') !== undefined) {
     throw invalid('Idempotency-Key', 'Idempotency-Key does not go with a stream of lines.');
   }
   const { services, caller } = request;

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import type { Host } from '../engine/services.js';
 import { VERSION } from '../engine/version.js';
-import type { Env } from './request.js';
+import type { Env } from './http.js';
 
 /** Routes of operators: no key, and no tenant, path or bucket name in an answer. */
 

@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http';
-import type { Context } from 'hono';
 import type { Caller } from '../auth/caller.js';
 import type { Host, Services } from '../engine/services.js';
 import type { EventLimits } from '../event/rules.js';
@@ -13,13 +11,11 @@ import {
   readBody,
   readSmallBody,
 } from './body.js';
-
-/** What a Node server hands to Hono beside the request; absent in tests without a port. */
-export type Env = { Bindings: { incoming?: IncomingMessage } };
+import type { HttpRequest, Reply } from './http.js';
 
 /** One request on its way through a route of the API. */
 export interface ApiRequest {
-  c: Context<Env>;
+  http: HttpRequest;
   host: Host;
   services: Services;
   caller: Caller;
@@ -37,9 +33,13 @@ export function jsonText(
   text: string,
   status = 200,
   more?: Record<string, string>,
-): Response {
-  const headers = { 'content-type': JSON_HEADERS, 'x-request-id': request.requestId, ...more };
-  return new Response(text, { status, headers });
+): Reply {
+  const headers: Record<string, string> = {
+    'content-type': JSON_HEADERS,
+    'x-request-id': request.requestId,
+  };
+  if (more !== undefined) Object.assign(headers, more);
+  return { status, headers, body: text };
 }
 
 export function json(
@@ -47,45 +47,33 @@ export function json(
   value: unknown,
   status = 200,
   more?: Record<string, string>,
-): Response {
+): Reply {
   return jsonText(request, JSON.stringify(value), status, more);
 }
 
-export function noContent(request: ApiRequest, more?: Record<string, string>): Response {
-  return new Response(null, {
-    status: 204,
-    headers: { 'x-request-id': request.requestId, ...more },
-  });
-}
-
-/** A header without building the Headers object of the request, which the hot path need not pay. */
-export function headerOf(c: Context<Env>, name: string): string | undefined {
-  const incoming = c.env?.incoming;
-  if (incoming === undefined) return c.req.header(name);
-  const value = incoming.headers[name];
-  return Array.isArray(value) ? value[0] : value;
+export function noContent(request: ApiRequest, more?: Record<string, string>): Reply {
+  return { status: 204, headers: { 'x-request-id': request.requestId, ...more }, body: null };
 }
 
 export function sourceOf(request: ApiRequest): BodySource {
-  return bodySource(request.c.req.raw, request.c.env?.incoming);
+  return bodySource(request.http);
 }
 
 /** Query parameters as sent, each with all its values. */
 export function queryOf(request: ApiRequest): Record<string, string[]> {
-  return request.c.req.queries();
+  return request.http.query();
 }
 
 /** Refuses every query parameter: a misspelled one must never change what is meant in silence. */
 export function noQuery(request: ApiRequest): void {
-  const url = request.c.env?.incoming?.url;
-  if (url !== undefined && !url.includes('?')) return;
+  if (!request.http.url.includes('?')) return;
   const [name] = Object.keys(queryOf(request));
   if (name !== undefined) throw invalid(name, `${name} is not a parameter of this route.`);
 }
 
 /** The signal of a client that goes away before its answer. */
 export function clientSignal(request: ApiRequest): AbortSignal {
-  return request.c.req.raw.signal;
+  return request.http.signal();
 }
 
 /** The limits that decoding of a client's objects needs. */
@@ -103,7 +91,7 @@ export interface SentBody {
  * `overloaded` before anything of it is read.
  */
 export async function takeBody(request: ApiRequest): Promise<SentBody> {
-  const { services, host, caller, c } = request;
+  const { services, host, caller, http } = request;
   const max = host.config.limits.bodyBytes;
   const source = sourceOf(request);
   const declared = declaredLength(source);
@@ -115,7 +103,7 @@ export async function takeBody(request: ApiRequest): Promise<SentBody> {
     (await services.bodies.take(caller.orgId, amount).catch(() => null));
   if (ticket === null) throw bodiesFull();
   try {
-    const incoming = c.env?.incoming;
+    const incoming = http.node;
     const small = incoming !== undefined && plain && declared !== null && declared <= max;
     const limits = { maxBytes: max, timeoutMs: host.config.server.requestTimeoutMs };
     const bytes = await (small ? readSmallBody(incoming, limits) : readBody(source, limits));

@@ -1,8 +1,5 @@
-import { createServer, type Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
-import type { Hono } from 'hono';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Config } from '../config/table.js';
-import type { Env } from './request.js';
 
 const SILENCE_MS = 60_000;
 
@@ -17,7 +14,10 @@ export interface Listening {
 }
 
 /** Rejects with a sentence that says what to do. */
-export async function listen(app: Hono<Env>, config: Config['server']): Promise<Listening> {
+export async function listen(
+  answer: RequestListener,
+  config: Config['server'],
+): Promise<Listening> {
   const server = createServer(
     {
       headersTimeout: config.headersTimeoutMs,
@@ -27,7 +27,7 @@ export async function listen(app: Hono<Env>, config: Config['server']): Promise<
       // Looked at every so often: a slow sender of headers is cut off soon after its time.
       connectionsCheckingInterval: 5_000,
     },
-    getRequestListener(app.fetch),
+    answer,
   );
   // A connection on which nothing moves, in the middle of a request too; queries end before that.
   server.timeout = config.requestTimeoutMs + SILENCE_MS;

@@ -2,6 +2,7 @@ import { decodeMemoriesFlag, decodeSessionsQuery } from '../event/query.js';
 import { decodeContext, decodeSession, decodeSessionPatch } from '../event/requests.js';
 import { NAME_RULE } from '../event/rules.js';
 import { invalid } from '../fault/fault.js';
+import type { Reply } from './http.js';
 import { answerKey } from './memories.js';
 import { pageAfter, pageMembers } from './pages.js';
 import {
@@ -17,7 +18,7 @@ import {
 import { incompleteView, sessionView } from './views.js';
 
 /** POST /sessions */
-export async function create(request: ApiRequest): Promise<Response> {
+export async function create(request: ApiRequest): Promise<Reply> {
   noQuery(request);
   const { services, caller, host } = request;
   const { value, bytes } = await objectBody(request);
@@ -27,7 +28,7 @@ export async function create(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /sessions */
-export async function list(request: ApiRequest): Promise<Response> {
+export async function list(request: ApiRequest): Promise<Reply> {
   const { services, caller } = request;
   const scope = `${caller.orgId} sessions`;
   const query = decodeSessionsQuery(queryOf(request), scope);
@@ -40,27 +41,27 @@ export async function list(request: ApiRequest): Promise<Response> {
 }
 
 /** GET /sessions/:id */
-export async function get(request: ApiRequest): Promise<Response> {
+export async function get(request: ApiRequest): Promise<Reply> {
   noQuery(request);
-  const { services, caller, c } = request;
-  return json(request, sessionView(await services.sessions.find(caller, c.req.param('id') ?? '')));
+  const { services, caller, http } = request;
+  return json(request, sessionView(await services.sessions.find(caller, http.param('id'))));
 }
 
 /** PUT /sessions/:id */
-export async function update(request: ApiRequest): Promise<Response> {
+export async function update(request: ApiRequest): Promise<Reply> {
   noQuery(request);
-  const { services, caller, c } = request;
+  const { services, caller, http } = request;
   const { value } = await objectBody(request);
   const patch = decodeSessionPatch(value);
-  const session = await services.sessions.update(caller, c.req.param('id') ?? '', patch);
+  const session = await services.sessions.update(caller, http.param('id'), patch);
   return json(request, sessionView(session));
 }
 
 /** DELETE /sessions/:id?memories=true */
-export async function remove(request: ApiRequest): Promise<Response> {
+export async function remove(request: ApiRequest): Promise<Reply> {
   const erase = decodeMemoriesFlag(queryOf(request));
-  const { services, caller, c } = request;
-  const id = c.req.param('id') ?? '';
+  const { services, caller, http } = request;
+  const id = http.param('id');
   await services.sessions.remove(caller, id);
   if (!erase) return noContent(request);
   const { erasureId } = await services.forget.matching(caller, { sessionId: id });
@@ -68,10 +69,10 @@ export async function remove(request: ApiRequest): Promise<Response> {
 }
 
 /** POST /sessions/:id/context */
-export async function context(request: ApiRequest): Promise<Response> {
+export async function context(request: ApiRequest): Promise<Reply> {
   noQuery(request);
-  const { services, caller, c, host } = request;
-  const sessionId = c.req.param('id') ?? '';
+  const { services, caller, http, host } = request;
+  const sessionId = http.param('id');
   if (!NAME_RULE.regex.test(sessionId)) {
     throw invalid('session_id', `session_id ${NAME_RULE.must}.`);
   }

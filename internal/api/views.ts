@@ -13,8 +13,9 @@ export function memoriesJson(events: readonly Event[]): string {
 }
 
 /** `…,"deleted":true}` for a repeated answer whose memory is gone. */
-export function rememberedJson({ event, deleted }: RememberedBatch['memories'][number]): string {
-  const text = memoryJson(event);
+export function rememberedJson(remembered: RememberedBatch['memories'][number]): string {
+  const { event, deleted, content } = remembered;
+  const text = memoryJson(event, content);
   return deleted ? `${text.slice(0, -1)},"deleted":true}` : text;
 }
 

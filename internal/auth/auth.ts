@@ -13,6 +13,8 @@ export interface AuthParts {
   keys: KeyStore;
   clock: Clock;
   retentionDays: number;
+  /** Whose requests without a key are, where auth.enabled is false; null: a key is needed. */
+  anonymous: (() => Promise<Org | null>) | null;
 }
 
 /** How long a looked-up key is believed: revocation must work within 5 s on every replica. */
@@ -28,6 +30,7 @@ interface Cached {
 
 export class Auth {
   private readonly parts: AuthParts;
+  /** By the key as sent: the digest need not be computed for every request. Never leaves memory. */
   private readonly cache = new Map<string, Cached>();
   private readonly pending = new Map<string, Promise<Cached>>();
   private readonly uses = new Map<string, number>();
@@ -50,14 +53,16 @@ export class Auth {
 
   /** The caller of a key. Rejects with `missing_api_key` or `invalid_api_key`. */
   authenticate(secret: string | undefined): Caller | Promise<Caller> {
-    if (secret === undefined || secret === '') throw missingKey();
-    if (!KEY_PATTERN.test(secret)) throw invalidKey();
-    const digest = digestOf(secret);
-    const cached = this.cache.get(digest);
+    if (secret === undefined || secret === '') {
+      if (this.parts.anonymous === null) throw missingKey();
+      return this.anonymous(this.parts.anonymous);
+    }
+    const cached = this.cache.get(secret);
     if (cached !== undefined && cached.untilMs > this.parts.clock.monoMs()) {
       return this.callerOf(cached);
     }
-    return this.lookUp(digest).then((fresh) => this.callerOf(fresh));
+    if (!KEY_PATTERN.test(secret)) throw invalidKey();
+    return this.lookUp(secret).then((fresh) => this.callerOf(fresh));
   }
 
   /** Forgets what is believed of keys: a change in this process works at once. */
@@ -76,25 +81,43 @@ export class Auth {
     return { orgId: org.id, org, key, permissions: key.permissions, floorUs };
   }
 
-  private lookUp(digest: string): Promise<Cached> {
-    const pending = this.pending.get(digest);
+  private async anonymous(find: () => Promise<Org | null>): Promise<Caller> {
+    const org = await find();
+    if (org === null) throw invalidKey();
+    const key: Key = {
+      id: 'key_anonymous',
+      orgId: org.id,
+      name: 'anonymous',
+      prefix: '',
+      permissions: ['admin'],
+      createdUs: org.createdUs,
+      expiresUs: null,
+      revokedUs: null,
+      lastUsedUs: null,
+    };
+    const floorUs = retentionFloor(org, this.parts.retentionDays, this.parts.clock);
+    return { orgId: org.id, org, key, permissions: key.permissions, floorUs };
+  }
+
+  private lookUp(secret: string): Promise<Cached> {
+    const pending = this.pending.get(secret);
     if (pending !== undefined) return pending;
     const lookUp = this.parts.keys
-      .findByDigest(digest)
+      .findByDigest(digestOf(secret))
       .then((found) => {
         const cached = { found, untilMs: this.parts.clock.monoMs() + BELIEVED_MS };
         // Unknown keys are not kept: a flood of guesses must not push out real ones.
-        if (found !== null) this.remember(digest, cached);
+        if (found !== null) this.remember(secret, cached);
         return cached;
       })
-      .finally(() => this.pending.delete(digest));
-    this.pending.set(digest, lookUp);
+      .finally(() => this.pending.delete(secret));
+    this.pending.set(secret, lookUp);
     return lookUp;
   }
 
-  private remember(digest: string, cached: Cached): void {
+  private remember(secret: string, cached: Cached): void {
     if (this.cache.size >= MAX_CACHED) this.cache.clear();
-    this.cache.set(digest, cached);
+    this.cache.set(secret, cached);
   }
 
   private async flushUses(): Promise<void> {

@@ -1,6 +1,6 @@
 import { Agents } from '../agent/agents.js';
 import { Auth } from '../auth/auth.js';
-import { Keys } from '../auth/keys.js';
+import { DEFAULT_ORG, Keys } from '../auth/keys.js';
 import { RateLimiter } from '../auth/rate-limit.js';
 import { FairPool } from '../base/fair-pool.js';
 import { queriesAtOnce } from '../config/env.js';
@@ -36,7 +36,12 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   const { metadata, answers, deletions } = opened;
   const recall = recallOf(host, opened);
   const ingest = ingestOf(host, opened, recall);
-  const auth = new Auth({ keys: metadata.keys, clock, retentionDays: config.retention.days });
+  const auth = new Auth({
+    keys: metadata.keys,
+    clock,
+    retentionDays: config.retention.days,
+    anonymous: config.auth.enabled ? null : () => metadata.orgs.find(DEFAULT_ORG),
+  });
   const limits = {
     contentBytes: config.limits.contentBytes,
     metadataBytes: config.limits.metadataBytes,

@@ -6,7 +6,7 @@ import { Fault } from '../fault/fault.js';
 import type { Log } from '../log/log.js';
 import type { Answer, Deletion } from '../metadata/metadata.js';
 import type { Deletions } from '../recent/deletions.js';
-import type { Recent } from '../recent/recent.js';
+import type { Recent, RecentRecord } from '../recent/recent.js';
 import type { Answers } from './answers.js';
 import { encodeDeletion, encodeEvents } from './record.js';
 
@@ -80,21 +80,24 @@ export class Ingest {
     const answer = answerOf?.(outcome) ?? undefined;
     // Nothing new and nothing to remember: there is nothing to log.
     if (fresh.length === 0 && answer === undefined) return outcome;
-    await this.append(fresh, claims.open, encodeEvents(lines, answer), answer);
+    await this.append({ events: fresh, lines, answer }, claims.open);
     return outcome;
   }
 
   /**
    * Stores one event; resolves with null, or with the id of the first event of its key. The usual
    * case (room, a fresh key that memory can tell) takes one promise.
+   *
+   * @param content JSON.stringify(event.content), which the answer needs too
    */
-  writeOne(event: Event): Promise<string | null> {
+  writeOne(event: Event, content: string): Promise<string | null> {
     const { orgId, dedupKey, id, ingestedUs } = event;
     if (dedupKey !== '' && this.hasRoom()) {
       const entries = [{ orgId, key: dedupKey, id, ingestedUs }];
       const holders = this.parts.dedup.tryReserve(entries, this.parts.clock.nowUs());
       if (holders !== null && holders[0] === null) {
-        return this.append([event], entries, encodeEvents([rowLine(event)]), undefined).then(NONE);
+        const lines = [rowLine(event, content)];
+        return this.append({ events: [event], lines }, entries).then(NONE);
       }
     }
     return this.write([event]).then(({ firstIds }) => firstIds[0]);
@@ -120,19 +123,15 @@ export class Ingest {
     });
   }
 
-  private append(
-    fresh: readonly Event[],
-    open: readonly DedupEntry[],
-    payload: string,
-    answer: Answer | undefined,
-  ): Promise<void> {
+  private append(record: RecentRecord, open: readonly DedupEntry[]): Promise<void> {
     const { log, dedup, recent, answers } = this.parts;
-    return log.append(payload).then(
+    const { events, lines, answer } = record;
+    return log.append(encodeEvents(lines, answer)).then(
       (position) => {
-        recent.add(position, fresh, answer);
+        recent.add(position, record);
         if (open.length > 0) dedup.settle(open, position);
         if (answer !== undefined) answers.logged(answer);
-        this.parts.onWrites(fresh.length);
+        this.parts.onWrites(events.length);
         this.parts.onAppended();
       },
       (error: unknown) => {

@@ -21,7 +21,7 @@ interface DeletionHead {
 }
 
 export type LogEntry =
-  | { kind: 'events'; events: Event[]; answer?: Answer }
+  | { kind: 'events'; events: Event[]; lines: string[]; answer?: Answer }
   | { kind: 'deletion'; deletion: Omit<Deletion, 'stream' | 'position'> };
 
 /** @param lines one row line (event/json.ts) per event */
@@ -45,5 +45,5 @@ export function decodeEntry(payload: string): LogEntry {
   const head = JSON.parse(headText) as EventsHead | DeletionHead;
   if (head.kind === 'deletion') return { kind: 'deletion', deletion: head.deletion };
   assert(head.kind === 'events' && head.count === lines.length, 'log record: count of events');
-  return { kind: 'events', events: lines.map(parseRowLine), answer: head.answer };
+  return { kind: 'events', events: lines.map(parseRowLine), lines, answer: head.answer };
 }

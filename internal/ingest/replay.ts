@@ -56,7 +56,7 @@ function applyEntry(parts: ReplayParts, { position, payload }: LogRecord): numbe
     parts.deletions.add(deletion);
     return 0;
   }
-  parts.recent.add(position, entry.events, entry.answer);
+  parts.recent.add(position, entry);
   if (entry.answer !== undefined) parts.answers.logged(entry.answer);
   for (const event of entry.events) {
     if (event.dedupKey === '') continue;

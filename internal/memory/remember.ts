@@ -24,6 +24,8 @@ export interface RememberParts {
 export interface Remembered {
   event: Event;
   deleted: boolean;
+  /** JSON.stringify(event.content), if it was made on the way. */
+  content?: string;
 }
 
 export interface RememberedBatch {
@@ -56,9 +58,10 @@ export class Remember {
   async one(caller: Caller, raw: unknown, key?: AnswerKey): Promise<Remembered> {
     if (key === undefined) {
       const event = this.identify(decodeMemory(raw, this.contextOf(caller)));
-      const firstId = await this.parts.ingest.writeOne(event);
+      const content = JSON.stringify(event.content);
+      const firstId = await this.parts.ingest.writeOne(event, content);
       if (firstId !== null) throw duplicate(firstId);
-      return { event, deleted: false };
+      return { event, deleted: false, content };
     }
     const batch = await this.answered(caller, [raw], false, key);
     const first = batch.skipped[0];

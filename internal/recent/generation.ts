@@ -5,6 +5,8 @@ import type { Answer, Deletion } from '../metadata/metadata.js';
 export interface RecentRow {
   readonly event: Event;
   readonly position: number;
+  /** Its row line (event/json.ts), made once for the log and used again by the flush. */
+  readonly line: string;
   /** Set once a deletion covers it: no read sees it and the flush leaves it out. */
   deleted: boolean;
 }
@@ -49,8 +51,8 @@ export class Generation {
     this.to = from;
   }
 
-  add(event: Event, position: number): void {
-    const row: RecentRow = { event, position, deleted: false };
+  add(event: Event, line: string, position: number): void {
+    const row: RecentRow = { event, position, line, deleted: false };
     let org = this.orgs.get(event.orgId);
     if (org === undefined) {
       org = new OrgRows();
@@ -66,15 +68,17 @@ export class Generation {
     return this.to === this.from;
   }
 
-  /** Events that are still there, for the store. */
-  *live(): Iterable<Event> {
+  /** Rows that are still there, for the store. */
+  live(): RecentRow[] {
+    const rows: RecentRow[] = [];
     for (const org of this.orgs.values()) {
-      for (const row of org.all) if (!row.deleted) yield row.event;
+      for (const row of org.all) if (!row.deleted) rows.push(row);
     }
+    return rows;
   }
 }
 
 /** About the bytes of memory that a row costs: its texts plus objects and index entries. */
 function weight(event: Event): number {
-  return 400 + event.content.length + event.metadataJson.length + event.tagsCsv.length;
+  return 800 + 2 * (event.content.length + event.metadataJson.length) + event.tagsCsv.length;
 }

@@ -11,6 +11,12 @@ import { TopRows } from './top.js';
  *
  * Invariant: generations are consecutive; the oldest begins where the store ends.
  */
+export interface RecentRecord {
+  events: readonly Event[];
+  lines: readonly string[];
+  answer?: Answer;
+}
+
 export interface RecentQuery {
   orgId: string;
   filter: EventFilter;
@@ -73,10 +79,13 @@ export class Recent {
     return opened === null ? 0 : this.clock.monoMs() - opened;
   }
 
-  /** Takes in a durable record of events. Positions come in order, one record a call. */
-  add(position: number, events: readonly Event[], answer?: Answer): void {
+  /**
+   * Takes in a durable record: its events and the row line of each. Positions come in order, one
+   * record a call.
+   */
+  add(position: number, { events, lines, answer }: RecentRecord): void {
     this.advance(position);
-    for (const event of events) this.active.add(event, position);
+    for (let i = 0; i < events.length; i++) this.active.add(events[i], lines[i], position);
     if (answer !== undefined) this.active.answers.push(answer);
   }
 

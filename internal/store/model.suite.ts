@@ -2,6 +2,7 @@ import { US_PER_DAY } from '../base/clock.js';
 import { encodeMs } from '../base/ulid.js';
 import type { Event, EventFilter } from '../event/event.js';
 import { comesAfter, compareEvents, matches } from '../event/filter.js';
+import { rowLine } from '../event/json.js';
 import type { Deletion } from '../metadata/metadata.js';
 import type { SealedBatch, StoreQuery, Visibility } from './store.js';
 
@@ -38,7 +39,8 @@ export function eventAt(timeUs: number, with_: Partial<Event> = {}): Event {
 }
 
 export function batchOf(from: number, to: number, events: readonly Event[]): SealedBatch {
-  return { stream: STREAM, from, to, events, dedupRun: null };
+  const rows = events.map((event) => ({ event, line: rowLine(event) }));
+  return { stream: STREAM, from, to, rows, dedupRun: null };
 }
 
 export function deletionOf(position: number, filter: EventFilter, orgId = 'org_a'): Deletion {
@@ -74,7 +76,7 @@ export class NaiveStore {
   private readonly rows: { event: Event; position: number }[] = [];
 
   write(batch: SealedBatch): void {
-    for (const event of batch.events) this.rows.push({ event, position: batch.to });
+    for (const { event } of batch.rows) this.rows.push({ event, position: batch.to });
   }
 
   visible({

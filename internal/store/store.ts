@@ -21,6 +21,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** An event and its row line (event/json.ts), which was made for the log. */
+export interface SealedRow {
+  event: Event;
+  line: string;
+}
+
 /** Consecutive log records, sealed together. */
 export interface SealedBatch {
   stream: string;
@@ -28,7 +34,7 @@ export interface SealedBatch {
   from: number;
   to: number;
   /** In any order; deleted ones already left out. */
-  events: readonly Event[];
+  rows: readonly SealedRow[];
   /** Run of deduplication keys to become visible in the same transaction. */
   dedupRun: import('../metadata/metadata.js').DedupRunRow | null;
 }

@@ -65,7 +65,7 @@ export class FlushWriter {
   }
 
   private async writeOnce(batch: SealedBatch): Promise<FlushResult | null> {
-    const { stream, from, to, events } = batch;
+    const { stream, from, to, rows } = batch;
     assert(from <= to, `a batch from ${from} to ${to}`);
     const at = await this.parts.catalog.position(stream);
     if (at >= to) return null;
@@ -75,7 +75,7 @@ export class FlushWriter {
     }
     const partitions: Partition[] = [];
     try {
-      if (events.length > 0) await this.writeFiles(batch, partitions);
+      if (rows.length > 0) await this.writeFiles(batch, partitions);
       await this.commit(batch, partitions);
     } catch (error) {
       await this.discard(partitions);
@@ -85,7 +85,7 @@ export class FlushWriter {
     }
     for (const { id } of partitions) this.parts.trust(id);
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0);
-    return { files: partitions.length, rows: events.length, bytes };
+    return { files: partitions.length, rows: rows.length, bytes };
   }
 
   /** Fills `partitions` as it goes, so that a failure knows what to discard. */
@@ -93,7 +93,7 @@ export class FlushWriter {
     const { duck, tmpDir, ulid } = this.parts;
     const path = join(tmpDir, `${ulid()}.ndjson`);
     try {
-      const lines = await writeRowLines(path, batch.events);
+      const lines = await writeRowLines(path, batch.rows);
       await duck.session(async (run) => {
         const source = await prepareSource(run, path, lines);
         const one = lines.days.length === 1;

@@ -1,8 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { dayOf } from '../../base/clock.js';
 import type { Event } from '../../event/event.js';
-import { rowLine } from '../../event/json.js';
 import { writeAll } from '../../objects/local.js';
+import type { SealedRow } from '../store.js';
 
 /** What the events of one UTC day are known to be before they are written: the check's measure. */
 export interface DaySummary {
@@ -27,26 +27,26 @@ const LOOK_EVERY = 32;
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3;
 
-/** Writes the events as row lines (event/json.ts) into a new file, in slices. */
-export async function writeRowLines(path: string, events: readonly Event[]): Promise<RowLines> {
+/** Writes the row lines into a new file, in slices. */
+export async function writeRowLines(path: string, rows: readonly SealedRow[]): Promise<RowLines> {
   const file = await open(path, 'wx');
   try {
-    return await writeSlices(file, events);
+    return await writeSlices(file, rows);
   } finally {
     await file.close();
   }
 }
 
-async function writeSlices(file: FileHandle, events: readonly Event[]): Promise<RowLines> {
+async function writeSlices(file: FileHandle, rows: readonly SealedRow[]): Promise<RowLines> {
   const days = new Map<number, DaySummary>();
   let longest = 0;
   let slice = '';
   let start = performance.now();
-  for (let i = 0; i < events.length; i++) {
-    const line = rowLine(events[i]);
+  for (let i = 0; i < rows.length; i++) {
+    const { event, line } = rows[i];
     longest = Math.max(longest, line.length);
     slice += `${line}\n`;
-    addToDay(days, events[i]);
+    addToDay(days, event);
     const look = i % LOOK_EVERY === 0 && performance.now() - start > SLICE_MS;
     if (look || slice.length > SLICE_CHARS) {
       await writeAll(file, Buffer.from(slice));
