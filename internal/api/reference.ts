@@ -127,7 +127,10 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>memtrace API</title>
-<style>body { margin: 0; font-family: ${FONT}; }</style>
+<style>
+body { margin: 0; font-family: ${FONT}; }
+td code { white-space: nowrap; }
+</style>
 </head>
 <body>
 <noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> does not.</noscript>

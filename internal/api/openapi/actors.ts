@@ -31,7 +31,10 @@ export const listAgents: Operation = {
   description: 'Newest registration first.',
   query: queryOf(['limit', 'cursor']),
   answers: {
-    200: { description: 'A page of agents.', content: ofJson('AgentList', { page: examples.AGENT_LIST }) },
+    200: {
+      description: 'A page of agents.',
+      content: ofJson('AgentList', { page: examples.AGENT_LIST }),
+    },
   },
   errors: ['invalid_limit', 'invalid_cursor', ...OF_QUERIES],
 };
@@ -42,7 +45,9 @@ export const getAgent: Operation = {
   summary: 'Get an agent',
   description: 'By id, or else by name.',
   pathId: AGENT_ID,
-  answers: { 200: { description: 'The agent.', content: ofJson('Agent', { agent: examples.AGENT }) } },
+  answers: {
+    200: { description: 'The agent.', content: ofJson('Agent', { agent: examples.AGENT }) },
+  },
   errors: ['agent_not_found', ...OF_QUERIES],
 };
 

@@ -106,7 +106,9 @@ export const getHealth: Operation = {
   tag: 'Operations',
   summary: 'Whether the process lives',
   description: '200 as long as it answers at all: for a liveness probe.',
-  answers: { 200: { description: 'It lives.', content: ofJson('Health', { ok: examples.HEALTH }) } },
+  answers: {
+    200: { description: 'It lives.', content: ofJson('Health', { ok: examples.HEALTH }) },
+  },
 };
 
 export const getReadiness: Operation = {
@@ -169,7 +171,9 @@ export const getReference: Operation = {
   answers: {
     200: {
       description: 'The page.',
-      content: { 'text/html': { schema: { type: 'string' }, examples: { page: '<!doctype html>' } } },
+      content: {
+        'text/html': { schema: { type: 'string' }, examples: { page: '<!doctype html>' } },
+      },
     },
   },
 };

@@ -46,7 +46,10 @@ first answer; not for streams.`,
         { one: examples.MEMORY_INPUT, batch: examples.BATCH_INPUT },
       ),
       'application/x-ndjson': {
-        schema: { type: 'string', description: 'Each line is a MemoryInput; blank ones are skipped.' },
+        schema: {
+          type: 'string',
+          description: 'Each line is a MemoryInput; blank ones are skipped.',
+        },
         examples: { lines: examples.LINES_INPUT },
       },
     },
@@ -116,7 +119,9 @@ export const getMemory: Operation = {
   summary: 'Get a memory',
   description: 'By its id alone, which carries its time: fast in any history.',
   pathId: MEMORY_ID,
-  answers: { 200: { description: 'The memory.', content: ofJson('Memory', { memory: examples.MEMORY }) } },
+  answers: {
+    200: { description: 'The memory.', content: ofJson('Memory', { memory: examples.MEMORY }) },
+  },
   errors: ['memory_not_found', ...OF_QUERIES],
 };
 

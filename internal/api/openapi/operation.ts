@@ -74,6 +74,16 @@ export interface Operation {
   errors?: readonly ErrorName[];
 }
 
+/** A route of the app with what clients are told of it. */
+export interface DescribedRoute {
+  method: string;
+  /** As the router has it: `/api/v1/memories/:id`. */
+  path: string;
+  /** The permission that a key needs, `any` for any key, `public` for none. */
+  policy: string;
+  operation: Operation;
+}
+
 /** A body or an answer of JSON. */
 export function ofJson(
   schema: string | Json,
