@@ -49,7 +49,7 @@ export function quarantineFile(file: string): void {
   syncDirectory(dirname(file));
 }
 
-/** Removes what a crash left: every file of the directory that is neither listed nor quarantined. */
+/** Removes what a crash left: every run of the directory that is neither listed nor quarantined. */
 export function sweepDirectory(directory: string, keep: ReadonlySet<string>): string[] {
   fs.mkdirSync(directory, { recursive: true });
   const orphans = fs

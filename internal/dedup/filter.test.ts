@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { RunFilter } from './filter.js';
+import { FilterArena, openRoom, SLOT_BYTES } from './arena.js';
+import { PARTITION_KEYS, partitionsOf, RunFilter } from './filter.js';
 import { FilterBuilder } from './filterbuild.js';
 
 function hashes(count: number, seed: number): Uint32Array {
@@ -19,9 +20,15 @@ function sorted(words: Uint32Array): Uint32Array {
 }
 
 function build(words: Uint32Array, expected: number): RunFilter {
-  const builder = new FilterBuilder(expected);
+  const arena = new FilterArena();
+  // Slots that held other filters before.
+  const dirty = arena.take(6);
+  for (const slot of openRoom(dirty)) slot.fill(0xa5);
+  arena.give(dirty.slots);
+  const room = arena.take(partitionsOf(expected));
+  const builder = new FilterBuilder(openRoom(room));
   for (let at = 0; at < words.length; at += 4) builder.add(words, at);
-  return new RunFilter(builder.finish());
+  return new RunFilter(arena, room.slots, builder.finish());
 }
 
 for (const count of [0, 1, 2, 3, 10, 100, 1000, 20_000, 300_000]) {
@@ -34,7 +41,6 @@ for (const count of [0, 1, 2, 3, 10, 100, 1000, 20_000, 300_000]) {
     const wrong = filter.probe(others, 200_000, hits);
     // 200,000 / 4096 = 49 are expected; 5 sigma more is 84.
     expect(wrong).toBeLessThan(90);
-    if (count === 300_000) expect((filter.bytes * 8) / count).toBeLessThan(15);
   });
 }
 
@@ -42,4 +48,31 @@ test('an expectation far off only costs space', () => {
   const keys = sorted(hashes(1000, 5));
   const filter = build(keys, 2_000_000);
   expect(filter.probe(keys, 1000, new Uint32Array(1000))).toBe(1000);
+});
+
+test('a full slot takes 14.3 bits a key, and 6 sigma more keys than planned', () => {
+  expect((SLOT_BYTES * 8) / PARTITION_KEYS).toBeLessThan(14.3);
+  const count = PARTITION_KEYS + 2100;
+  const keys = sorted(hashes(count, 77));
+  const filter = build(keys, PARTITION_KEYS);
+  const hits = new Uint32Array(count);
+  expect(filter.probe(keys, count, hits)).toBe(count);
+  expect(filter.probe(hashes(1000, 4), 1000, hits)).toBeLessThan(10);
+});
+
+test('a partition too full for a filter says perhaps to all', () => {
+  const count = PARTITION_KEYS + 30_000;
+  const filter = build(sorted(hashes(count, 78)), PARTITION_KEYS);
+  expect(filter.probe(hashes(1000, 4), 1000, new Uint32Array(1000))).toBe(1000);
+});
+
+test('the arena hands out freed slots again before new ones', () => {
+  const arena = new FilterArena();
+  const first = arena.take(3);
+  arena.give(first.slots);
+  expect(new Set(arena.take(3).slots)).toEqual(new Set(first.slots));
+  expect(arena.usedBytes).toBe(3 * SLOT_BYTES);
+  const all = arena.take(700).slots;
+  expect(new Set(all).size).toBe(700);
+  expect(arena.views.length).toBe(3);
 });

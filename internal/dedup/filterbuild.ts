@@ -1,36 +1,27 @@
-import { assert } from '../base/assert.js';
-import { type FilterParts, PARTITION_KEYS, spreadOf, startOf } from './filter.js';
+import { SLOT_PRINTS } from './arena.js';
+import { partitionBytes, SHAPE_WORDS, spreadOf, startOf } from './filter.js';
 
-/** Fewer than one attempt in ten fails at the sizes used; a hundred in a row mean a bug. */
+/** Fewer than one attempt in ten fails at the sizes used; a hundred in a row never do. */
 const MAX_ATTEMPTS = 100;
-const MAX_SEGMENT = 1 << 16;
+const MAX_SEGMENT = 4096;
 
-/** Builds a RunFilter from hashes in ascending order; the sizing is that of the paper. */
+/** Builds a filter from hashes in ascending order; the sizing is that of the paper. */
 export class FilterBuilder {
-  private readonly partitions: number;
-  private readonly table: number[] = [];
-  private low: Uint8Array;
-  private high: Uint8Array;
-  private slots = 0;
+  private readonly room: readonly Uint8Array[];
+  private readonly shapes: Uint32Array;
   private current = 0;
   private count = 0;
   private keys = new Uint32Array(3 * 4096);
-  private readonly peeler = new Peeler();
 
-  /**
-   * @param expectedKeys an upper bound; it sets the number of partitions. Space for all of them is
-   * reserved at once, so that no second copy is needed; pages never touched cost nothing.
-   */
-  constructor(expectedKeys: number) {
-    this.partitions = Math.max(1, Math.ceil(expectedKeys / PARTITION_KEYS));
-    const slots = Math.ceil(expectedKeys * 1.2) + 8192;
-    this.low = new Uint8Array(slots);
-    this.high = new Uint8Array(slots >> 1);
+  /** @param room a slot of the arena for each partition; they are overwritten */
+  constructor(room: readonly Uint8Array[]) {
+    this.room = room;
+    this.shapes = new Uint32Array(room.length * SHAPE_WORDS);
   }
 
   /** Takes the hash at words[at…at+3]; not below the one before. */
   add(words: Uint32Array, at: number): void {
-    const partition = Math.floor(words[at] * (this.partitions * 2 ** -32));
+    const partition = Math.floor(words[at] * (this.room.length * 2 ** -32));
     while (this.current < partition) this.closePartition();
     if (this.count * 3 === this.keys.length) {
       const bigger = new Uint32Array(this.keys.length * 2);
@@ -41,36 +32,24 @@ export class FilterBuilder {
     for (let i = 0; i < 3; i++) this.keys[to + i] = words[at + 1 + i];
   }
 
-  /** The filter's parts; the builder is done then. */
-  finish(): FilterParts {
-    while (this.current < this.partitions) this.closePartition();
-    return {
-      table: Uint32Array.from(this.table),
-      low: this.low.subarray(0, this.slots),
-      high: this.high.subarray(0, (this.slots + 1) >> 1),
-    };
+  /** Completes the slots; returns the partitions' shapes. The builder is done then. */
+  finish(): Uint32Array {
+    while (this.current < this.room.length) this.closePartition();
+    return this.shapes;
   }
 
   private closePartition(): void {
-    const { range, segment, seed, slots } = this.peeler.build(this.keys, this.count);
-    this.table.push(this.slots, range, segment, seed);
-    this.reserve(this.slots + slots.length + 1);
-    for (const print of slots) {
-      this.low[this.slots] = print & 255;
-      this.high[this.slots >> 1] |= (print >>> 8) << ((this.slots & 1) << 2);
-      this.slots++;
+    const { range, segment, seed, prints } = peeler.build(this.keys, this.count) ?? NO_FILTER;
+    const count = range + 2 * segment;
+    this.shapes.set([count, range, segment, seed], this.current * SHAPE_WORDS);
+    const bytes = this.room[this.current];
+    bytes.fill(0, count, partitionBytes(count));
+    for (let i = 0; i < count; i++) {
+      bytes[i] = prints[i] & 255;
+      bytes[count + (i >> 1)] |= (prints[i] >>> 8) << ((i & 1) << 2);
     }
     this.current++;
     this.count = 0;
-  }
-
-  private reserve(slots: number): void {
-    if (slots <= this.low.length && slots <= this.high.length * 2) return;
-    const [low, high] = [this.low, this.high];
-    this.low = new Uint8Array(Math.ceil(slots * 1.1));
-    this.high = new Uint8Array(Math.ceil(slots * 0.55) + 1);
-    this.low.set(low);
-    this.high.set(high);
   }
 }
 
@@ -78,33 +57,38 @@ interface Partition {
   range: number;
   segment: number;
   seed: number;
-  slots: Uint16Array;
+  /** Valid until the next call. */
+  prints: Uint16Array;
 }
+
+/** Says "perhaps" to every key. */
+const NO_FILTER: Partition = { range: 0, segment: 0, seed: 0, prints: new Uint16Array(0) };
 
 /** Solves one partition: finds an order in which each key owns a slot that no later key touches. */
 class Peeler {
   private segment = 1;
   private range = 1;
   private seed = 0;
-  private keys = new Uint32Array(0);
-  private degree = new Uint8Array(0);
-  private mixed = new Uint32Array(0);
-  private queue = new Uint32Array(0);
-  private order = new Uint32Array(0);
-  private owned = new Uint32Array(0);
+  private keys: Uint32Array = new Uint32Array(0);
+  private readonly degree = new Uint8Array(SLOT_PRINTS);
+  private readonly mixed = new Uint32Array(SLOT_PRINTS);
+  private readonly queue = new Uint32Array(SLOT_PRINTS);
+  private readonly order = new Uint32Array(SLOT_PRINTS);
+  private readonly owned = new Uint32Array(SLOT_PRINTS);
+  private readonly prints = new Uint16Array(SLOT_PRINTS);
   private readonly at = new Uint32Array(3);
 
-  build(keys: Uint32Array, count: number): Partition {
+  build(keys: Uint32Array, count: number): Partition | null {
     const length = this.size(count);
     this.keys = keys;
-    if (this.degree.length < length) this.grow(length, count);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       this.seed = Math.imul(attempt + 1, 0x6a09e667) >>> 0;
       if (!this.peel(count, length)) continue;
-      const { range, segment, seed } = this;
-      return { range, segment, seed, slots: this.assign(count, length) };
+      this.assign(count, length);
+      const { range, segment, seed, prints } = this;
+      return { range, segment, seed, prints };
     }
-    assert(false, 'a filter partition can be built');
+    return null;
   }
 
   private size(count: number): number {
@@ -112,18 +96,11 @@ class Peeler {
     const segment = 2 ** Math.max(2, Math.floor(log / Math.log(3.33) + 2.25));
     this.segment = Math.min(segment, MAX_SEGMENT);
     const factor = Math.max(1.125, 0.875 + (0.25 * Math.log(1e6)) / log);
-    const segments = Math.max(1, Math.ceil((count * factor) / this.segment) - 2);
-    this.range = segments * this.segment;
+    const wanted = Math.ceil((count * factor) / this.segment);
+    // A partition that chance filled up more than planned makes do with its slot.
+    const segments = Math.min(wanted, SLOT_PRINTS / this.segment) - 2;
+    this.range = Math.max(1, segments) * this.segment;
     return this.range + 2 * this.segment;
-  }
-
-  private grow(length: number, count: number): void {
-    const room = Math.ceil(Math.max(length, count) * 1.1);
-    this.degree = new Uint8Array(room);
-    this.mixed = new Uint32Array(room);
-    this.queue = new Uint32Array(room);
-    this.order = new Uint32Array(room);
-    this.owned = new Uint32Array(room);
   }
 
   private locate(key: number): void {
@@ -165,15 +142,17 @@ class Peeler {
     return peeled === count;
   }
 
-  private assign(count: number, length: number): Uint16Array {
-    const slots = new Uint16Array(length);
-    const at = this.at;
+  private assign(count: number, length: number): void {
+    const { prints, at } = this;
+    prints.fill(0, 0, length);
     for (let i = count - 1; i >= 0; i--) {
       const key = this.order[i];
       this.locate(key);
       const print = this.keys[key * 3 + 2] & 0xfff;
-      slots[this.owned[i]] = print ^ slots[at[0]] ^ slots[at[1]] ^ slots[at[2]];
+      prints[this.owned[i]] = print ^ prints[at[0]] ^ prints[at[1]] ^ prints[at[2]];
     }
-    return slots;
   }
 }
+
+/** One for the thread: building is synchronous, and its 3 MB are not made anew for every run. */
+const peeler = new Peeler();

@@ -13,6 +13,7 @@ export const FOOTER_BYTES = 256;
 const MAGIC = 'MTDEDUP1';
 const COUNT_WORD = 1020;
 const NUMBER_WORD = 1021;
+const NONCE_WORD = 1022;
 const CRC_WORD = 1023;
 
 // Typed arrays have the machine's byte order, which Node only ever has as little-endian today.
@@ -25,26 +26,28 @@ export interface Footer {
   through: number;
   /** The secret of the key hash (hash.ts), so that runs explain themselves. */
   secret: Uint8Array;
+  /** Of the filter. */
   partitions: number;
-  slots: number;
+  filterBytes: number;
   fencesCrc: number;
   filterCrc: number;
-  /** CRC over the CRCs of all blocks in order. */
-  blocksCrc: number;
+  /** In every block of the run, so that a block of another file is not taken for one of its own. */
+  nonce: number;
 }
 
-/** Completes a block of `count` entries in place: count, number, CRC. Returns the CRC. */
-export function sealBlock(block: Uint8Array, words: Uint32Array, info: BlockInfo): number {
+/** Completes a block of `count` entries in place: count, number, nonce, CRC. */
+export function sealBlock(block: Uint8Array, words: Uint32Array, info: BlockInfo): void {
   words.fill(0, info.count * ENTRY_WORDS);
   words[COUNT_WORD] = info.count;
   words[NUMBER_WORD] = info.number;
+  words[NONCE_WORD] = info.nonce;
   words[CRC_WORD] = crc32(block.subarray(0, CRC_WORD * 4));
-  return words[CRC_WORD];
 }
 
 export interface BlockInfo {
   count: number;
   number: number;
+  nonce: number;
 }
 
 /** The entries of the block that starts at words[at], or −1 if it is damaged or another block. */
@@ -52,7 +55,7 @@ export function checkBlock(bytes: Uint8Array, words: Uint32Array, at: BlockPlace
   const start = at.index * BLOCK_WORDS;
   const covered = bytes.subarray(start * 4, (start + CRC_WORD) * 4);
   if (crc32(covered) !== words[start + CRC_WORD]) return -1;
-  if (words[start + NUMBER_WORD] !== at.number) return -1;
+  if (words[start + NUMBER_WORD] !== at.number || words[start + NONCE_WORD] !== at.nonce) return -1;
   const count = words[start + COUNT_WORD];
   return count <= ENTRIES_PER_BLOCK ? count : -1;
 }
@@ -60,8 +63,9 @@ export function checkBlock(bytes: Uint8Array, words: Uint32Array, at: BlockPlace
 export interface BlockPlace {
   /** Which block of the buffer. */
   index: number;
-  /** Which block of the file it must be. */
+  /** Which block of which file it must be. */
   number: number;
+  nonce: number;
 }
 
 export function encodeFooter(footer: Footer): Buffer {
@@ -71,8 +75,8 @@ export function encodeFooter(footer: Footer): Buffer {
     bytes.writeDoubleLE(value, 8 + i * 8);
   });
   bytes.set(footer.secret, 40);
-  const { partitions, slots, fencesCrc, filterCrc, blocksCrc } = footer;
-  [partitions, slots, fencesCrc, filterCrc, blocksCrc].forEach((value, i) => {
+  const { partitions, filterBytes, fencesCrc, filterCrc, nonce } = footer;
+  [partitions, filterBytes, fencesCrc, filterCrc, nonce].forEach((value, i) => {
     bytes.writeUInt32LE(value, 72 + i * 4);
   });
   bytes.writeUInt32LE(crc32(bytes.subarray(0, FOOTER_BYTES - 4)), FOOTER_BYTES - 4);
@@ -92,14 +96,14 @@ export function decodeFooter(bytes: Buffer): Footer | null {
     through: bytes.readDoubleLE(32),
     secret: Uint8Array.from(bytes.subarray(40, 72)),
     partitions: bytes.readUInt32LE(72),
-    slots: bytes.readUInt32LE(76),
+    filterBytes: bytes.readUInt32LE(76),
     fencesCrc: bytes.readUInt32LE(80),
     filterCrc: bytes.readUInt32LE(84),
-    blocksCrc: bytes.readUInt32LE(88),
+    nonce: bytes.readUInt32LE(88),
   };
 }
 
-/** What the catalog keeps: it pins the footer, whose CRCs pin every other byte. */
+/** What the catalog keeps of a file: with it the footer is known to be this run's. */
 export function checksumOf(footer: Uint8Array): string {
   return createHash('sha256').update(footer).digest('hex');
 }

@@ -19,7 +19,7 @@ export class KeyHasher {
   private readonly secret: Uint8Array;
   private readonly subkeys = new Map<string, Int32Array>();
   private lastOrg: string | null = null;
-  private lastSubkeys = new Int32Array(8);
+  private lastSubkeys: Int32Array = new Int32Array(8);
 
   /** @param secret 32 random bytes, the same for all runs of an index. */
   constructor(secret: Uint8Array) {

@@ -3,42 +3,42 @@ import { assert } from '../base/assert.js';
 /** `mem_` + ULID ↔ the 128 bits of the ULID as four big-endian words: a quarter of the memory. */
 const PREFIX = 'mem_';
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-const DIGIT = new Uint8Array(128).fill(255);
+const DIGIT = new Int8Array(128).fill(-1);
 for (let i = 0; i < 32; i++) DIGIT[ALPHABET.charCodeAt(i)] = i;
 const LENGTH = PREFIX.length + 26;
-const digits = new Uint8Array(26);
 
 /** Writes the four words of an id to out[at…at+3]. Asserts that it is one. */
 export function packId(id: string, out: Uint32Array, at: number): void {
-  let bad = id.length === LENGTH && id.startsWith(PREFIX) ? 0 : 255;
-  for (let i = 0; i < 26; i++) {
-    const digit = DIGIT[id.charCodeAt(i + PREFIX.length) & 127];
-    digits[i] = digit;
-    bad |= digit;
+  // 28 bits (the first digit of a ULID is below 8), three times 30, and 10.
+  const a = digits(id, 4, 10);
+  const b = digits(id, 10, 16);
+  const c = digits(id, 16, 22);
+  const d = digits(id, 22, 28);
+  const e = digits(id, 28, 30);
+  const isId = id.length === LENGTH && hasPrefix(id) && (a | b | c | d | e) >= 0;
+  assert(isId && a < 2 ** 28, 'a dedup entry is held by mem_ + ULID');
+  out[at] = (a << 4) | (b >>> 26);
+  out[at + 1] = (b << 6) | (c >>> 24);
+  out[at + 2] = (c << 8) | (d >>> 22);
+  out[at + 3] = (d << 10) | e;
+}
+
+/** startsWith takes as long as all the rest of packId together. */
+function hasPrefix(id: string): boolean {
+  for (let i = 0; i < PREFIX.length; i++) {
+    if (id.charCodeAt(i) !== PREFIX.charCodeAt(i)) return false;
   }
-  assert(bad < 32 && digits[0] < 8, 'a dedup entry is held by mem_ + ULID');
-  const d = digits;
-  out[at] =
-    (d[0] << 29) | (d[1] << 24) | (d[2] << 19) | (d[3] << 14) | (d[4] << 9) | (d[5] << 4) | (d[6] >> 1);
-  out[at + 1] =
-    (d[6] << 31) |
-    (d[7] << 26) |
-    (d[8] << 21) |
-    (d[9] << 16) |
-    (d[10] << 11) |
-    (d[11] << 6) |
-    (d[12] << 1) |
-    (d[13] >> 4);
-  out[at + 2] =
-    (d[13] << 28) | (d[14] << 23) | (d[15] << 18) | (d[16] << 13) | (d[17] << 8) | (d[18] << 3) | (d[19] >> 2);
-  out[at + 3] =
-    (d[19] << 30) |
-    (d[20] << 25) |
-    (d[21] << 20) |
-    (d[22] << 15) |
-    (d[23] << 10) |
-    (d[24] << 5) |
-    d[25];
+  return true;
+}
+
+/** The value of up to six digits, or a negative number if one of them is none. */
+function digits(id: string, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const code = id.charCodeAt(i);
+    value = (value << 5) | DIGIT[code & 127] | (code > 127 ? -1 : 0);
+  }
+  return value;
 }
 
 /** The id whose words stand at words[at…at+3]. */

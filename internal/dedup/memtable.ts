@@ -28,6 +28,8 @@ export const ENTRY_WORDS = 10;
 export class Shard {
   capacity = FIRST_CAPACITY;
   used = 0;
+  /** The most slots used since the last `shrink`. */
+  private peak = 0;
   state = new Uint8Array(FIRST_CAPACITY);
   words = new Uint32Array(FIRST_CAPACITY * SLOT_WORDS);
   floats = new Float64Array(this.words.buffer);
@@ -45,11 +47,12 @@ export class Shard {
 
   /** A slot for a hash that is not there; its state is the caller's to set. */
   insert(hashes: Uint32Array, at: number): number {
-    if (this.used * 4 >= this.capacity * 3) this.rebuild(this.capacity * 2, () => true);
+    if (this.used * 4 >= this.capacity * 3) this.rebuild(this.capacity * 2);
     const slot = this.freeSlot(hashes[at + 1]);
     const to = slot * SLOT_WORDS;
     for (let i = 0; i < 4; i++) this.words[to + i] = hashes[at + i];
     this.used++;
+    if (this.used > this.peak) this.peak = this.used;
     return slot;
   }
 
@@ -79,30 +82,33 @@ export class Shard {
     this.used--;
   }
 
-  /** Keeps the slots that `keep` wants, in tables of the right size. */
+  /**
+   * Keeps the slots that `keep` wants. In place, so that the usual round of filling up and being
+   * emptied makes no garbage; a table that is far too big is replaced.
+   */
   sweep(keep: (slot: number) => boolean): void {
-    let kept = 0;
-    for (let slot = 0; slot < this.capacity; slot++) {
-      if (this.state[slot] !== EMPTY && keep(slot)) kept++;
+    for (let slot = 0; slot < this.capacity; ) {
+      // Removal may move another one here, which is looked at next.
+      if (this.state[slot] === EMPTY || keep(slot)) slot++;
+      else this.remove(slot);
     }
-    if (kept === this.used) return;
-    let capacity = FIRST_CAPACITY;
-    while (kept * 2 > capacity) capacity *= 2;
-    this.rebuild(capacity, keep);
   }
 
-  private rebuild(capacity: number, keep: (slot: number) => boolean): void {
+  /** Gives memory back if the table has been far too big for the keys of late. */
+  shrink(): void {
+    const wanted = Math.max(FIRST_CAPACITY, 2 ** Math.ceil(Math.log2(this.peak * 2)));
+    if (wanted * 4 <= this.capacity) this.rebuild(wanted);
+    this.peak = this.used;
+  }
+
+  private rebuild(capacity: number): void {
     const from = { capacity: this.capacity, state: this.state, words: this.words };
-    const kept: number[] = [];
-    for (let slot = 0; slot < from.capacity; slot++) {
-      if (from.state[slot] !== EMPTY && keep(slot)) kept.push(slot);
-    }
     this.capacity = capacity;
-    this.used = kept.length;
     this.state = new Uint8Array(capacity);
     this.words = new Uint32Array(capacity * SLOT_WORDS);
     this.floats = new Float64Array(this.words.buffer);
-    for (const slot of kept) {
+    for (let slot = 0; slot < from.capacity; slot++) {
+      if (from.state[slot] === EMPTY) continue;
       const at = slot * SLOT_WORDS;
       const to = this.freeSlot(from.words[at + 1]);
       for (let i = 0; i < SLOT_WORDS; i++) this.words[to * SLOT_WORDS + i] = from.words[at + i];
@@ -163,9 +169,9 @@ export class Memtable {
   }
 
   /**
-   * The durable entries of positions up to `through` of some shards, which become SEALED; entries
-   * of a run that never came to the catalog are taken again. In the order of shards, unsorted
-   * within one. One shard after another, as its bytes lead the order of runs.
+   * The durable entries of positions up to `through` of one shard, unsorted; they become SEALED.
+   * Entries of a run that never came to the catalog are taken again. Shards in their order give
+   * entries by ascending first byte of the hash.
    */
   seal(shard: Shard, through: number): Uint32Array {
     const slots: number[] = [];
@@ -177,7 +183,9 @@ export class Memtable {
       if (due) slots.push(slot);
     }
     const out = new Uint32Array(slots.length * ENTRY_WORDS);
-    slots.forEach((slot, i) => shard.copyEntry(slot, out, i * ENTRY_WORDS));
+    slots.forEach((slot, i) => {
+      shard.copyEntry(slot, out, i * ENTRY_WORDS);
+    });
     return out;
   }
 
@@ -187,5 +195,6 @@ export class Memtable {
       const state = shard.state[slot];
       return state !== SEALED && (state !== FREED || shard.timeUs(slot) > expiredUs);
     });
+    shard.shrink();
   }
 }

@@ -1,4 +1,4 @@
-import { BLOCK_BYTES, BLOCK_WORDS, checkBlock, ENTRIES_PER_BLOCK, ENTRY_WORDS } from './format.js';
+import { BLOCK_BYTES, BLOCK_WORDS, checkBlock, ENTRY_WORDS } from './format.js';
 import type { RunFile } from './runfile.js';
 import type { RunWriter } from './runwriter.js';
 
@@ -37,6 +37,7 @@ export class Cursor {
       this.left = checkBlock(this.bytes, this.words, {
         index: this.index,
         number: this.first + this.index,
+        nonce: this.run.footer.nonce,
       });
       if (this.left < 0) this.damagedBlocks.push(this.first + this.index);
     } while (this.left <= 0);
@@ -62,11 +63,6 @@ export class Cursor {
       if (!this.run.tryRead(block, (this.first + i) * BLOCK_BYTES)) block.fill(0xff);
     }
   }
-}
-
-/** Keys that a damaged block may have held: the last one can hold fewer, so an upper bound. */
-export function keysIn(blocks: number): number {
-  return blocks * ENTRIES_PER_BLOCK;
 }
 
 /**

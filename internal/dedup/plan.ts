@@ -47,12 +47,17 @@ function planTail(runs: readonly PlannedRun[], first: number): MergePlan | null 
   const to = runs.length;
   let from = to - 1;
   let keys = runs[from].keys;
+  let enough = FAN_IN;
   while (from > first && runs[from - 1].keys <= keys && to - from < MAX_FAN_IN) {
-    if (keys + runs[from - 1].keys > MAX_RUN_KEYS) break;
+    if (keys + runs[from - 1].keys > MAX_RUN_KEYS) {
+      // It cannot grow any more, so there is nothing to wait for.
+      enough = 2;
+      break;
+    }
     from--;
     keys += runs[from].keys;
   }
-  return to - from >= FAN_IN ? { from, to } : null;
+  return to - from >= enough ? { from, to } : null;
 }
 
 /** The longest stretch that fits, from the oldest on. */

@@ -1,7 +1,8 @@
 import * as fs from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { type FilterRoom, openRoom, SLOT_PRINTS } from './arena.js';
 import { isMediaError, readAll } from './files.js';
-import type { FilterParts } from './filter.js';
+import { partitionBytes, SHAPE_WORDS } from './filter.js';
 import {
   BLOCK_BYTES,
   BLOCK_WORDS,
@@ -62,15 +63,16 @@ export class RunFile {
   /** Looks the hash at hashes[at…at+3] up: one block is read, seldom two. */
   find(hashes: Uint32Array, at: number): Found {
     const hash0 = hashes[at];
+    let missed: Found = null;
     for (let number = this.firstBlock(hash0); number < this.fences.length; number++) {
-      if (this.fences[number] > hash0) return null;
+      if (this.fences[number] > hash0) break;
       const count = this.readBlock(number);
-      if (count < 0) return { damagedBlock: number };
+      if (count < 0) missed = { damagedBlock: number };
       for (let entry = 0; entry < count * ENTRY_WORDS; entry += ENTRY_WORDS) {
         if (sameWords(this.block, entry, hashes, at)) return { words: this.block, at: entry };
       }
     }
-    return null;
+    return missed;
   }
 
   /** The last block that begins below hash0: equal first words may go over a block's end. */
@@ -87,7 +89,8 @@ export class RunFile {
 
   private readBlock(number: number): number {
     if (!this.tryRead(this.blockBytes, number * BLOCK_BYTES)) return -1;
-    return checkBlock(this.blockBytes, this.block, { index: 0, number });
+    const { nonce } = this.footer;
+    return checkBlock(this.blockBytes, this.block, { index: 0, number, nonce });
   }
 
   /** Reads the blocks from `number` on into `bytes`; false if the medium refuses. */
@@ -100,20 +103,27 @@ export class RunFile {
     }
   }
 
-  /** The filter, or null if it is damaged: the run can do without, slowly. */
-  readFilter(): FilterParts | null {
-    const { partitions, slots, blocks, filterCrc } = this.footer;
-    const table = new Uint32Array(partitions * 4);
-    const low = new Uint8Array(slots);
-    const high = new Uint8Array((slots + 1) >> 1);
+  /**
+   * Reads the filter's planes into the room and returns its shapes, or null if it is damaged: the
+   * run can do without, slowly.
+   */
+  readFilter(room: FilterRoom): Uint32Array | null {
+    const { partitions, blocks, filterCrc } = this.footer;
+    const shapes = new Uint32Array(partitions * SHAPE_WORDS);
+    const shapeBytes = new Uint8Array(shapes.buffer);
     let position = blocks * (BLOCK_BYTES + 4);
-    let crc = 0;
-    for (const part of [new Uint8Array(table.buffer), low, high]) {
-      if (!this.tryRead(part, position)) return null;
-      crc = crc32(part, crc);
-      position += part.length;
+    if (!this.tryRead(shapeBytes, position)) return null;
+    position += shapeBytes.length;
+    let crc = crc32(shapeBytes);
+    for (const [i, slot] of openRoom(room).entries()) {
+      const prints = shapes[i * SHAPE_WORDS];
+      if (prints > SLOT_PRINTS) return null;
+      const planes = slot.subarray(0, partitionBytes(prints));
+      if (!this.tryRead(planes, position)) return null;
+      position += planes.length;
+      crc = crc32(planes, crc);
     }
-    return crc === filterCrc ? { table, low, high } : null;
+    return crc === filterCrc ? shapes : null;
   }
 }
 
@@ -134,9 +144,8 @@ function readFooter(fd: number, checksum: string): Footer {
   const footer = decodeFooter(bytes);
   if (footer === null) throw new DamagedRun('its footer is damaged');
   if (checksumOf(bytes) !== checksum) throw new DamagedRun('it is not the run of the catalog');
-  const { blocks, partitions, slots } = footer;
-  const rest = partitions * 16 + slots + ((slots + 1) >> 1) + FOOTER_BYTES;
-  if (size !== blocks * (BLOCK_BYTES + 4) + rest) throw new DamagedRun('its length is wrong');
+  const expected = footer.blocks * (BLOCK_BYTES + 4) + footer.filterBytes + FOOTER_BYTES;
+  if (size !== expected) throw new DamagedRun('its length is wrong');
   return footer;
 }
 

@@ -1,7 +1,9 @@
+import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { type FilterRoom, openRoom } from './arena.js';
 import { publish, removeFiles, writeAll } from './files.js';
-import type { FilterParts } from './filter.js';
+import { partitionBytes, SHAPE_WORDS } from './filter.js';
 import { FilterBuilder } from './filterbuild.js';
 import {
   BLOCK_BYTES,
@@ -20,7 +22,8 @@ export interface WrittenRun {
   bytes: number;
   checksum: string;
   newestUs: number;
-  filter: FilterParts;
+  /** Of the filter, whose planes are in the room. */
+  shapes: Uint32Array;
 }
 
 export interface RunSettings {
@@ -28,8 +31,8 @@ export interface RunSettings {
   file: string;
   secret: Uint8Array;
   through: number;
-  /** An upper bound. */
-  expectedKeys: number;
+  /** Slots for the filter, enough for all keys that may come. */
+  room: FilterRoom;
 }
 
 /** Blocks gathered for one write call. */
@@ -43,12 +46,13 @@ export class RunWriter {
   private readonly settings: RunSettings;
   private readonly fd: number;
   private readonly chunk = new Uint32Array(CHUNK_BLOCKS * BLOCK_WORDS);
+  private readonly room: Uint8Array[];
   private readonly filter: FilterBuilder;
   private fences = new Uint32Array(1024);
   private blocks = 0;
   private inChunk = 0;
   private inBlock = 0;
-  private blocksCrc = 0;
+  private readonly nonce = randomInt(2 ** 32);
   private newestUs = Number.NEGATIVE_INFINITY;
   private bytes = 0;
   private unsynced = 0;
@@ -57,7 +61,8 @@ export class RunWriter {
 
   constructor(settings: RunSettings) {
     this.settings = settings;
-    this.filter = new FilterBuilder(settings.expectedKeys);
+    this.room = openRoom(settings.room);
+    this.filter = new FilterBuilder(this.room);
     this.fd = fs.openSync(`${settings.file}.tmp`, 'wx', 0o600);
   }
 
@@ -84,8 +89,11 @@ export class RunWriter {
     this.flushChunk();
     const fences = bytesOf(this.fences.subarray(0, this.blocks));
     this.write(fences);
-    const filter = this.filter.finish();
-    const parts = [filter.table, filter.low, filter.high].map(bytesOf);
+    const shapes = this.filter.finish();
+    const planes = this.room.map((slot, i) =>
+      slot.subarray(0, partitionBytes(shapes[i * SHAPE_WORDS])),
+    );
+    const parts = [bytesOf(shapes), ...planes];
     for (const part of parts) this.write(part);
     const footer: Footer = {
       keys: this.keys,
@@ -93,21 +101,21 @@ export class RunWriter {
       newestUs: this.newestUs,
       through: this.settings.through,
       secret: this.settings.secret,
-      partitions: filter.table.length / 4,
-      slots: filter.low.length,
+      partitions: planes.length,
+      filterBytes: parts.reduce((sum, part) => sum + part.length, 0),
       fencesCrc: crc32(fences),
       filterCrc: parts.reduce((crc, part) => crc32(part, crc), 0),
-      blocksCrc: this.blocksCrc,
+      nonce: this.nonce,
     };
-    return this.publish(encodeFooter(footer), filter);
+    return this.publish(encodeFooter(footer), shapes);
   }
 
-  private publish(footer: Buffer, filter: FilterParts): WrittenRun {
+  private publish(footer: Buffer, shapes: Uint32Array): WrittenRun {
     this.write(footer);
     publish(this.fd, `${this.settings.file}.tmp`, this.settings.file);
     fs.closeSync(this.fd);
     const { keys, bytes, newestUs } = this;
-    return { keys, bytes, checksum: checksumOf(footer), newestUs, filter };
+    return { keys, bytes, checksum: checksumOf(footer), newestUs, shapes };
   }
 
   /** Gives up: nothing of it stays. */
@@ -128,9 +136,8 @@ export class RunWriter {
   private closeBlock(): void {
     const start = this.inChunk * BLOCK_WORDS;
     const words = this.chunk.subarray(start, start + BLOCK_WORDS);
-    const info = { count: this.inBlock, number: this.blocks };
-    const crc = sealBlock(bytesOf(words), words, info);
-    this.blocksCrc = crc32(bytesOf(Uint32Array.of(crc)), this.blocksCrc);
+    const info = { count: this.inBlock, number: this.blocks, nonce: this.nonce };
+    sealBlock(bytesOf(words), words, info);
     this.blocks++;
     this.inBlock = 0;
     if (++this.inChunk === CHUNK_BLOCKS) this.flushChunk();

@@ -1,0 +1,78 @@
+import type { Worker } from 'node:worker_threads';
+import { spawnWorker } from '../base/worker.js';
+import { Fault } from '../fault/fault.js';
+import type { AnyRequest, Call, Operations, Reply } from './protocol.js';
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** The main thread's end of one dedup worker: a call is one message there and one back. */
+export class RunThread {
+  private readonly worker: Worker;
+  private readonly pending = new Map<number, Pending>();
+  private ticket = 0;
+  private dead: Error | null = null;
+
+  constructor() {
+    // Its heap holds next to nothing; what it works on are array buffers outside of it.
+    const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
+    this.worker = spawnWorker(import.meta.url, './runs.worker', { resourceLimits });
+    this.worker.unref();
+    this.worker.on('message', (reply: Reply) => this.answer(reply));
+    this.worker.on('error', (error) => this.die(error));
+    this.worker.on('exit', () => this.die(new Error('the dedup thread has ended')));
+  }
+
+  /**
+   * Rejects with Fault `disk_full`, or `store_unavailable` with the cause; nothing is retried.
+   * @param transfer buffers to move rather than copy
+   */
+  call<K extends keyof Operations>(
+    kind: K,
+    asks: Operations[K]['asks'],
+    transfer: ArrayBuffer[] = [],
+  ): Promise<Operations[K]['gives']> {
+    if (this.dead !== null) return Promise.reject(unavailable(this.dead));
+    const ticket = ++this.ticket;
+    const call: Call = { ticket, request: { kind, asks } as AnyRequest };
+    return new Promise((resolve, reject) => {
+      this.pending.set(ticket, { resolve: resolve as (value: unknown) => void, reject });
+      // A pending call keeps the process alive, an idle thread does not.
+      this.worker.ref();
+      this.worker.postMessage(call, transfer);
+    });
+  }
+
+  async end(): Promise<void> {
+    this.die(new Error('the dedup index is closed'));
+    await this.worker.terminate();
+  }
+
+  private answer({ ticket, gives, error }: Reply): void {
+    const pending = this.pending.get(ticket);
+    this.pending.delete(ticket);
+    if (this.pending.size === 0) this.worker.unref();
+    if (error === undefined) pending?.resolve(gives);
+    else pending?.reject(faultOf(error));
+  }
+
+  private die(error: Error): void {
+    this.dead ??= error;
+    for (const pending of this.pending.values()) pending.reject(unavailable(this.dead));
+    this.pending.clear();
+  }
+}
+
+function faultOf(error: { message: string; code?: string }): Fault {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    return new Fault('disk_full', 'the disk is full', { retryAfterS: 5, cause: error });
+  }
+  return unavailable(new Error(error.message));
+}
+
+function unavailable(cause: Error): Fault {
+  const what = 'the deduplication index cannot be read';
+  return new Fault('store_unavailable', what, { retryAfterS: 1, cause });
+}
