@@ -99,7 +99,7 @@ export class Bench {
   }
 
   private async load(): Promise<TestServer> {
-    const server = await startServer({ dataDir: this.loadedDir });
+    const server = await startServer({ dataDir: this.loadedDir, env: { MEMTRACE_BUFFER_MAX_AGE: '1s' } });
     const path = join(this.dir, 'load.ndjson');
     await writeEvents({ path, label: 'load', count: this.scale.stored, days: 30 });
     const client = new BenchClient(server);
