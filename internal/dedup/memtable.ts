@@ -8,8 +8,10 @@ export const OPEN = 1;
 export const SETTLED = 2;
 /** As SETTLED, and in a run that was written but is not in the catalog, or is just leaving. */
 export const SEALED = 3;
-/** Nobody holds the key, should a run name this very id as its holder. */
+/** Nobody holds the key, whatever runs say: its newest claim stood here when it was freed. */
 export const FREED = 4;
+/** Nobody holds the key if its newest run names this very id as the holder. */
+export const FREED_IN_RUN = 5;
 
 const SHARDS = 256;
 const FIRST_CAPACITY = 16;
@@ -193,7 +195,8 @@ export class Memtable {
   sweep(shard: Shard, expiredUs: number): void {
     shard.sweep((slot) => {
       const state = shard.state[slot];
-      return state !== SEALED && (state !== FREED || shard.timeUs(slot) > expiredUs);
+      const freed = state === FREED || state === FREED_IN_RUN;
+      return freed ? shard.timeUs(slot) > expiredUs : state !== SEALED;
     });
     shard.shrink();
   }

@@ -142,7 +142,7 @@ let history: History | null = null;
 afterEach(() => history?.harness.end());
 
 const RANDOM_SEED = Math.floor(Math.random() * 2 ** 31);
-for (const seed of [1, 2, 3, 4, RANDOM_SEED]) {
+for (const seed of [1, 2, 3, 157_327_076, RANDOM_SEED]) {
   test(`the index agrees with a plain map (seed ${seed})`, { timeout: 120_000 }, async () => {
     history = new History(seed);
     await history.harness.open();

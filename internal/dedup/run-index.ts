@@ -1,9 +1,5 @@
-import { basename, join } from 'node:path';
 import { assert } from '../base/assert.js';
-import { Mutex } from '../base/mutex.js';
-import type { UlidFactory } from '../base/ulid.js';
 import type {
-  DedupCatalog,
   DedupEntry,
   DedupHolder,
   DedupIndex,
@@ -11,35 +7,27 @@ import type {
   DedupRun,
   DedupStats,
 } from './dedup.js';
-import { partitionsOf } from './filter.js';
 import type { KeyHasher } from './hash.js';
 import { packId } from './id.js';
-import type { Maintainer } from './maintain.js';
 import {
   EMPTY,
-  ENTRY_WORDS,
   FREED,
+  FREED_IN_RUN,
   Memtable,
   OPEN,
   SEALED,
   SETTLED,
   type Shard,
 } from './memtable.js';
-import type { Question, Run, RunHolder, RunSet } from './runset.js';
+import type { Question, Run, RunHolder } from './runset.js';
+import { Sealer, type SealerParts } from './sealer.js';
 import type { RunThread } from './thread.js';
 import { Waiters } from './waiters.js';
 
-export interface IndexParts {
-  dir: string;
+export interface IndexParts extends SealerParts {
   windowUs: number;
-  secret: Uint8Array;
   hasher: KeyHasher;
-  runs: RunSet;
   reader: RunThread;
-  writer: RunThread;
-  catalog: DedupCatalog;
-  maintainer: Maintainer;
-  ulids: UlidFactory;
 }
 
 /** One call of reserve: the keys, their hashes, and what the disk said about them so far. */
@@ -62,23 +50,20 @@ interface Begun {
   declined: boolean;
 }
 
-/** Keys swept out of the memtable between two turns of the event loop. */
-const SWEEP_SLICE = 20_000;
-
-/** The index of openDedup: a memtable in front of immutable runs. */
+/** The index of openDedup: a memtable in front of immutable runs (sealer.ts, maintain.ts). */
 export class RunIndex implements DedupIndex {
   private readonly parts: IndexParts;
   private readonly mem = new Memtable();
   private readonly waiters = new Waiters();
-  private readonly sealing = new Mutex();
-  /** Durable, but not in the catalog yet. */
-  private sealed: Run | null = null;
-  private sweeping: Promise<void> = Promise.resolve();
+  private readonly sealer: Sealer;
   private scratch = new Uint32Array(4096);
+  /** By the id of an open claim: the freed slot that it took. */
+  private readonly freedUnder = new Map<string, { state: number; id: string; timeUs: number }>();
   private readonly freedId = new Uint32Array(4);
 
   constructor(parts: IndexParts) {
     this.parts = parts;
+    this.sealer = new Sealer(parts, this.mem);
   }
 
   reserve(entries: readonly DedupEntry[], nowUs: number): Promise<(DedupHolder | null)[]> {
@@ -146,7 +131,7 @@ export class RunIndex implements DedupIndex {
   private decided(hashes: Uint32Array, index: number): boolean {
     const shard = this.mem.shardOf(hashes[index * 4]);
     const slot = shard.find(hashes, index * 4);
-    return slot >= 0 && shard.state[slot] !== FREED;
+    return slot >= 0 && shard.state[slot] !== FREED_IN_RUN;
   }
 
   private claimAll(round: Round): (DedupHolder | null)[] {
@@ -160,22 +145,27 @@ export class RunIndex implements DedupIndex {
     const shard = this.mem.shardOf(hashes[index * 4]);
     let slot = shard.find(hashes, index * 4);
     const state = slot < 0 ? EMPTY : shard.state[slot];
-    if (
-      state === OPEN ||
-      ((state === SETTLED || state === SEALED) && shard.timeUs(slot) > expiredUs)
-    ) {
+    const durable = state === SETTLED || state === SEALED;
+    if (state === OPEN || (durable && shard.timeUs(slot) > expiredUs)) {
       return this.holderAt(shard, slot);
     }
-    if (round.answers !== null && (state === EMPTY || state === FREED)) {
+    if (round.answers !== null && (state === EMPTY || state === FREED_IN_RUN)) {
       const held = this.heldByRun(round, index);
-      const freed = held !== null && state === FREED && shard.id(slot) === held.id;
+      const freed = held !== null && state === FREED_IN_RUN && shard.id(slot) === held.id;
       if (held !== null && !freed && held.ingestedUs > expiredUs) return held;
     }
     if (slot < 0) slot = shard.insert(hashes, index * 4);
+    else if (!durable) this.remember(entries[index].id, shard, slot);
     shard.state[slot] = OPEN;
     shard.setId(slot, entries[index].id);
     shard.setTimeUs(slot, entries[index].ingestedUs);
     return null;
+  }
+
+  /** A claim on a freed key: should it be given up, the key must still be known as free. */
+  private remember(claimId: string, shard: Shard, slot: number): void {
+    const [state, id, timeUs] = [shard.state[slot], shard.id(slot), shard.timeUs(slot)];
+    this.freedUnder.set(claimId, { state, id, timeUs });
   }
 
   private holderAt(shard: Shard, slot: number): DedupHolder {
@@ -200,14 +190,23 @@ export class RunIndex implements DedupIndex {
       shard.state[slot] = SETTLED;
       shard.setPosition(slot, position);
       this.waiters.resolve(entry.id, true);
+      if (this.freedUnder.size > 0) this.freedUnder.delete(entry.id);
     }
   }
 
   abandon(entries: readonly DedupEntry[]): void {
     for (const entry of entries) {
       const { shard, slot } = this.openClaim(entry);
-      shard.remove(slot);
       this.waiters.resolve(entry.id, false);
+      const freed = this.freedUnder.get(entry.id);
+      if (freed === undefined) {
+        shard.remove(slot);
+        continue;
+      }
+      this.freedUnder.delete(entry.id);
+      shard.state[slot] = freed.state;
+      shard.setId(slot, freed.id);
+      shard.setTimeUs(slot, freed.timeUs);
     }
   }
 
@@ -224,22 +223,26 @@ export class RunIndex implements DedupIndex {
   }
 
   free(key: DedupKey, id: string): boolean {
-    const at = this.locate(key);
-    let slot = at.slot;
-    const state = slot < 0 ? EMPTY : at.shard.state[slot];
-    if (state === OPEN) return false;
+    const { shard, slot } = this.locate(key);
+    const state = slot < 0 ? EMPTY : shard.state[slot];
+    if (state === OPEN || state === FREED) return false;
+    if (state === EMPTY || state === FREED_IN_RUN) return this.freeInRun(shard, slot, id);
     packId(id, this.freedId, 0);
-    if (state === SETTLED || state === SEALED) {
-      if (!at.shard.hasId(slot, this.freedId, 0)) return false;
-    } else {
-      const { runs, maintainer } = this.parts;
-      const anyRun = runs.questions(this.scratch, 1, maintainer.expiredUs, () => true);
-      if (anyRun.length === 0) return false;
-      if (slot < 0) slot = at.shard.insert(this.scratch, 0);
-      at.shard.setId(slot, id);
-    }
-    at.shard.state[slot] = FREED;
-    at.shard.setTimeUs(slot, this.parts.maintainer.nowUs);
+    if (!shard.hasId(slot, this.freedId, 0)) return false;
+    shard.state[slot] = FREED;
+    shard.setTimeUs(slot, this.parts.maintainer.nowUs);
+    return true;
+  }
+
+  /** For the key in the scratch. Whom its newest run names will show with the next reserve. */
+  private freeInRun(shard: Shard, slot: number, id: string): boolean {
+    const { runs, maintainer } = this.parts;
+    const perhaps = runs.questions(this.scratch, 1, maintainer.expiredUs, () => true);
+    if (perhaps.length === 0) return false;
+    const at = slot < 0 ? shard.insert(this.scratch, 0) : slot;
+    shard.state[at] = FREED_IN_RUN;
+    shard.setId(at, id);
+    shard.setTimeUs(at, maintainer.nowUs);
     return true;
   }
 
@@ -254,80 +257,11 @@ export class RunIndex implements DedupIndex {
   }
 
   seal(through: number): Promise<DedupRun | null> {
-    return this.sealing.run(() => this.sealNow(through));
-  }
-
-  private async sealNow(through: number): Promise<DedupRun | null> {
-    if (this.sealed?.row.through === through) return this.sealed.row;
-    await this.sweeping;
-    await this.settleDoubt();
-    const taken = await this.take(through);
-    if (taken.length === 0) return null;
-    const { dir, writer, runs, secret, ulids } = this.parts;
-    const name = `${ulids.next(Date.now())}.run`;
-    const file = join(dir, name);
-    const keys = taken.reduce((sum, part) => sum + part.length / ENTRY_WORDS, 0);
-    const buffers = taken.map((part) => part.buffer as ArrayBuffer);
-    const { written, filter } = await runs.withRoom(partitionsOf(keys), (room) =>
-      writer.call('seal', { file, parts: taken, secret, through, room }, buffers),
-    );
-    const { shapes: _, ...facts } = written;
-    const row: DedupRun = { path: `${basename(dir)}/${name}`, through, ...facts };
-    const opened = await runs.open(row, file);
-    assert(typeof opened !== 'string', 'a run just written is whole');
-    opened.run.filter = filter;
-    this.sealed = opened.run;
-    return row;
-  }
-
-  /** A run that was never committed: its transaction may still have gone through unnoticed. */
-  private async settleDoubt(): Promise<void> {
-    const { sealed } = this;
-    if (sealed === null) return;
-    const rows = await this.parts.catalog.dedupRuns();
-    if (rows.some((row) => row.path === sealed.row.path)) {
-      this.commit(sealed.row);
-      await this.sweeping;
-      return;
-    }
-    this.sealed = null;
-    this.parts.runs.close([sealed]);
-    await this.parts.writer.call('remove', [sealed.file]);
-  }
-
-  /** The entries up to a position, shard by shard; the loop is released in between. */
-  private async take(through: number): Promise<Uint32Array[]> {
-    const parts: Uint32Array[] = [];
-    let taken = 0;
-    for (const shard of this.mem.shards) {
-      const part = this.mem.seal(shard, through);
-      if (part.length > 0) parts.push(part);
-      taken += shard.used;
-      if (taken < SWEEP_SLICE) continue;
-      taken = 0;
-      await nextTurn();
-    }
-    return parts;
+    return this.sealer.seal(through);
   }
 
   commit(run: DedupRun): void {
-    const { sealed } = this;
-    assert(sealed !== null && sealed.row.path === run.path, 'the run sealed last is committed');
-    this.sealed = null;
-    this.parts.runs.swap([], sealed);
-    this.sweeping = this.sweep();
-    this.parts.maintainer.kick();
-  }
-
-  private async sweep(): Promise<void> {
-    let seen = 0;
-    for (const shard of this.mem.shards) {
-      seen += shard.used;
-      this.mem.sweep(shard, this.parts.maintainer.expiredUs);
-      if (seen < SWEEP_SLICE) continue;
-      seen = 0;
-      await nextTurn();
-    }
+    this.sealer.commit(run);
   }
 
   /** Counters and sizes for metrics; `memoryBytes` is what grows with keys. */
@@ -347,13 +281,13 @@ export class RunIndex implements DedupIndex {
 
   /** Resolves when filters are loaded and no merge is due. For tests and benchmarks. */
   async idle(): Promise<void> {
-    await this.sweeping;
+    await this.sealer.swept();
     await this.parts.maintainer.idle();
   }
 
   async close(): Promise<void> {
     this.waiters.giveUp();
-    await this.sweeping;
+    await this.sealer.swept();
     await this.parts.maintainer.stop();
     await Promise.all([this.parts.reader.end(), this.parts.writer.end()]);
   }
@@ -362,8 +296,4 @@ export class RunIndex implements DedupIndex {
 /** Run numbers stay below 2^31, so this is unique and exact. */
 function answerKey(index: number, run: Run): number {
   return index * 2 ** 31 + run.number;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
