@@ -5,7 +5,7 @@ import { Engine } from '../../internal/engine/engine.js';
 import { VERSION } from '../../internal/engine/version.js';
 import { createLogger, type Logger } from '../../internal/telemetry/log.js';
 import { Metrics } from '../../internal/telemetry/metrics.js';
-import { EXIT } from './output.js';
+import { EXIT, failWith } from './output.js';
 import { configFrom } from './store.js';
 
 /** How long answers that say 503 get to leave after the log failed. */
@@ -43,7 +43,14 @@ export async function serveUntilSignal(flags: Record<string, string>): Promise<v
       );
     });
   }
-  await engine.open();
+  try {
+    await engine.open();
+  } catch (error) {
+    // Threads and the port are open already: only an exit ends the process.
+    failWith(error);
+    log.error({ err: error }, 'the server cannot start');
+    process.exit(EXIT.failed);
+  }
 }
 
 async function shutDown(
