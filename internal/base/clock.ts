@@ -16,7 +16,9 @@ export const US_PER_MS = 1_000;
 export const US_PER_SECOND = 1_000_000;
 export const US_PER_DAY = 86_400 * US_PER_SECOND;
 
-/** The UTC day number (days since 1970) of a time in microseconds; floors, so it is right below 0. */
+/**
+ * The UTC day number (days since 1970) of a time in microseconds; floors, so it is right below 0.
+ */
 export function dayOf(timeUs: number): number {
   return Math.floor(timeUs / US_PER_DAY);
 }

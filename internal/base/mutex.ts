@@ -1,4 +1,6 @@
-/** Runs tasks one after another, in the order of the calls; one that fails does not stop the next. */
+/**
+ * Runs tasks one after another, in the order of the calls; one that fails does not stop the next.
+ */
 export class Mutex {
   private tail: Promise<unknown> = Promise.resolve();
 

@@ -21,7 +21,9 @@ export interface DataDir {
 
 export const FORMAT_VERSION = 1;
 
-/** Makes the directory if it is absent. Throws if it holds a newer format than this program knows. */
+/**
+ * Makes the directory if it is absent. Throws if it holds a newer format than this program knows.
+ */
 export function openDataDir(root: string): DataDir {
   const dir: DataDir = {
     root,

@@ -37,7 +37,9 @@ export interface Readiness {
   checks: Record<string, string>;
 }
 
-/** What the API needs of the engine. It answers from the first moment, so services may be absent. */
+/**
+ * What the API needs of the engine. It answers from the first moment, so services may be absent.
+ */
 export interface Host {
   readonly config: Config;
   readonly clock: Clock;

@@ -1,4 +1,7 @@
-/** Every code an answer can carry, with its HTTP status. Clients switch on the code: never rename one. */
+/**
+ * Every code an answer can carry, with its HTTP status. Clients switch on the code: never rename
+ * one.
+ */
 export const STATUS_OF = {
   invalid_json: 400,
   invalid_field: 400,

@@ -59,7 +59,8 @@ export class Ingest {
    * Stores the events of one request, all or none; resolves once they are durable and readable.
    * Events whose key was seen are left out and named.
    *
-   * @param answerOf what to keep for an Idempotency-Key, made once the outcome is known; null: nothing
+   * @param answerOf what to keep for an Idempotency-Key, made once the outcome is known; null:
+   * nothing
    */
   async write(
     events: readonly Event[],
@@ -209,7 +210,9 @@ export class Ingest {
     return gone;
   }
 
-  /** Waits while the buffer is over its bound: a slow store slows writers, it never grows memory. */
+  /**
+   * Waits while the buffer is over its bound: a slow store slows writers, it never grows memory.
+   */
   private async room(): Promise<void> {
     if (this.hasRoom()) return;
     const deadline = this.parts.clock.monoMs() + ROOM_WAIT_MS;

@@ -5,7 +5,8 @@
  * are numbered 1, 2, 3 … without a gap and for ever (also across restarts); that number is the
  * record's position. Acknowledgements come in the order of positions.
  *
- * Implementations: segments/ (files of this machine). The contract suite in log.suite.ts holds for all.
+ * Implementations: segments/ (files of this machine). The contract suite in log.suite.ts holds for
+ * all.
  */
 export interface Log {
   /** Names the writer and its epoch; positions of different streams do not compare. */
@@ -22,13 +23,16 @@ export interface Log {
   /** The position of the newest durable record; 0 if there never was one. */
   readonly durable: number;
 
-  /** Every record that is durable now after `position`, in order; damaged ones count in `health`. */
+  /**
+   * Every record that is durable now after `position`, in order; damaged ones count in `health`.
+   */
   read(after: number): AsyncIterable<LogRecord>;
 
   /**
    * Records up to and including `position` are in the store: their space may go. Idempotent.
-   * A position beyond `durable` means that the log lost records which the store has; the next append
-   * comes after it. So it is called with the store's position before the first append of a start.
+   * A position beyond `durable` means that the log lost records which the store has; the next
+   * append comes after it. So it is called with the store's position before the first append of a
+   * start.
    */
   release(position: number): Promise<void>;
 

@@ -90,6 +90,23 @@ function commitSuite(stand: () => Promise<Stand>): void {
       expect(located.partitions.map((each) => [each.id, each.sum.rows])).toEqual([['par_3', 10]]);
     });
 
+    test('remember the files that were replaced, and whose rows are gone', async () => {
+      const { catalog } = await open();
+      await catalog.stage('par_1', [span('org_a'), span('org_b')]);
+      await catalog.stage('par_2', [span('org_a')]);
+      const [first, second] = [partition('par_1'), partition('par_2')];
+      await catalog.commitFlush(flush(0, 10, [first, second]));
+      expect(await catalog.orgsOf('par_1')).toEqual(['org_a', 'org_b']);
+      expect(await catalog.orgsOf('par_none')).toEqual([]);
+      expect(await catalog.garbage()).toEqual([]);
+      await catalog.replace(['par_1'], [], [{ orgId: 'org_a', newestUs: 7 }]);
+      await catalog.replace(['par_2'], [], [{ orgId: 'org_a', newestUs: 5 }]);
+      expect(await catalog.garbage()).toEqual([first.key, second.key].sort());
+      expect(await catalog.rowsGone()).toEqual([{ orgId: 'org_a', newestUs: 7 }]);
+      await catalog.forgetGarbage([first.key]);
+      expect(await catalog.garbage()).toEqual([second.key]);
+    });
+
     test('keep quarantined partitions apart', async () => {
       const { catalog } = await open();
       await catalog.stage('par_1', [span('org_a')]);

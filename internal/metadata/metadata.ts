@@ -20,6 +20,11 @@ export interface Metadata {
   setting(name: string, init: string): Promise<string>;
   /** Resolves if the database answers; rejects otherwise. */
   ping(): Promise<void>;
+  /**
+   * Rewrites what is only in the journal of the database into the database and empties the journal,
+   * so that erased rows are in neither. False if a reader of another process holds it up.
+   */
+  checkpoint(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -243,8 +248,22 @@ export interface Catalog {
   stage(partitionId: string, spans: readonly Span[]): Promise<void>;
   /** ONE transaction. Rejects with `internal` if the position is not `from`: nothing changed. */
   commitFlush(flush: FlushCommit): Promise<void>;
-  /** ONE transaction: compaction and erasure swap files; false if one of `removed` is not live. */
-  replace(removed: readonly string[], added: readonly Partition[]): Promise<boolean>;
+  /**
+   * ONE transaction: compaction and erasure swap files; false if one of `removed` is not live. The
+   * keys of the removed ones are garbage from then on; `gone` tells whose rows are in no file now.
+   */
+  replace(
+    removed: readonly string[],
+    added: readonly Partition[],
+    gone?: readonly RowsGone[],
+  ): Promise<boolean>;
+  /** Keys of files that were replaced and may still be there; forgotten once they are deleted. */
+  garbage(): Promise<string[]>;
+  forgetGarbage(keys: readonly string[]): Promise<void>;
+  /** By organization: the newest ingestion time of a row that a `replace` took away for good. */
+  rowsGone(): Promise<RowsGone[]>;
+  /** The organizations that have rows in a partition. */
+  orgsOf(partitionId: string): Promise<string[]>;
   /** All partitions of any state, by day then id. */
   partitions(): Promise<Partition[]>;
   quarantine(partitionId: string, reason: string): Promise<void>;
@@ -261,6 +280,13 @@ export interface Catalog {
    * `expiring`: a partition with that time holds expiring rows of the agent: it may be gone.
    */
   lastEvents(orgId: string, agentIds: readonly string[]): Promise<Map<string, LastEvent>>;
+}
+
+/** Rows of an organization were erased or expired, and are in no file any more. */
+export interface RowsGone {
+  orgId: string;
+  /** No such row was ingested later. */
+  newestUs: number;
 }
 
 export interface LastEvent {

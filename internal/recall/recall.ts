@@ -74,7 +74,9 @@ export class Recall {
     this.parts = parts;
   }
 
-  /** One page of what matches. Rejects with `query_timeout`, `overloaded` or `store_unavailable`. */
+  /**
+   * One page of what matches. Rejects with `query_timeout`, `overloaded` or `store_unavailable`.
+   */
   page(reader: Reader, query: PageQuery): Promise<Page> {
     return this.within(reader, async (signal) => {
       let { after, offset = 0 } = query;

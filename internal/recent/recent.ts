@@ -170,7 +170,8 @@ export class Recent {
     });
     let sliceStart = this.clock.monoMs();
     for (const { rows, length } of lists.reverse()) {
-      // Newest first: rows mostly come in order, so the top fills at once and the rest fails quickly.
+      // Newest first: rows mostly come in order, so the top fills at once and the rest fails
+      // quickly.
       for (let i = length - 1; i >= 0; i--) {
         const row = rows[i];
         if (

@@ -1,7 +1,9 @@
 import type { Event } from '../event/event.js';
 import type { RecentRow } from './generation.js';
 
-/** Keeps the first `limit` rows of an order out of many offered; cheap when offered nearly in order. */
+/**
+ * Keeps the first `limit` rows of an order out of many offered; cheap when offered nearly in order.
+ */
 export class TopRows {
   readonly rows: RecentRow[] = [];
   private readonly limit: number;

@@ -8,8 +8,8 @@ export interface Damage {
    * `record`: bytes between records that are none, or records that are missing ·
    * `segment_header`: the first bytes of a segment; its records are still read ·
    * `foreign_segment`: a segment of another stream, moved away whole ·
-   * `torn_tail`: bytes after the last whole record of the newest segment. A crash in the middle of a
-   * write leaves them and they were never acknowledged; a damaged last record looks the same.
+   * `torn_tail`: bytes after the last whole record of the newest segment. A crash in the middle of
+   * a write leaves them and they were never acknowledged; a damaged last record looks the same.
    */
   kind: 'record' | 'segment_header' | 'foreign_segment' | 'torn_tail';
   /** The segment's file name. */

@@ -132,7 +132,9 @@ export function sealGroup(bytes: Buffer, first: number): number {
   return sequence - first;
 }
 
-/** The record header in `bytes`, or null if they are not one, are damaged, or of an unknown kind. */
+/**
+ * The record header in `bytes`, or null if they are not one, are damaged, or of an unknown kind.
+ */
 export function decodeRecordHeader(bytes: Buffer): RecordHeader | null {
   if (bytes.readUInt32LE(0) !== RECORD_MAGIC_U32) return null;
   const headerCrc = crc32(bytes.subarray(0, HEADER_CRC_AT));

@@ -37,7 +37,8 @@ interface Collected {
 
 /**
  * Reads the next records of `segments` after the cursor. It holds one window and one chunk in
- * memory, and the log's thread for about a millisecond, after which waiting appends have their turn.
+ * memory, and the log's thread for about a millisecond, after which waiting appends have their
+ * turn.
  */
 export function readChunk(
   disk: Disk,

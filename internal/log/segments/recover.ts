@@ -213,9 +213,10 @@ function tellHeader(walk: Walk, segment: Listed, at: { fd: number; records: numb
 }
 
 /**
- * Makes durable what recovery read and will call durable. Its records may be in the page cache only:
- * after a kill -9 dirty, so fdatasync writes them; after a failed fsync (C5) marked clean although
- * they never reached the disk, so they are written once more, the same bytes to the same place.
+ * Makes durable what recovery read and will call durable. Its records may be in the page cache
+ * only: after a kill -9 dirty, so fdatasync writes them; after a failed fsync (C5) marked clean
+ * although they never reached the disk, so they are written once more, the same bytes to the same
+ * place.
  */
 function harden(disk: Disk, fd: number, end: number): void {
   const buffer = Buffer.allocUnsafe(Math.min(COPY_BYTES, end));

@@ -34,7 +34,10 @@ export class Window {
     this.size = size;
   }
 
-  /** The bytes [offset, offset + length), or null if the file ends before; valid until the next call. */
+  /**
+   * The bytes [offset, offset + length), or null if the file ends before; valid until the next
+   * call.
+   */
   at(offset: number, length: number): Buffer | null {
     if (offset + length > this.size) return null;
     if (offset < this.start || offset + length > this.start + this.filled) {

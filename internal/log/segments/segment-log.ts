@@ -9,7 +9,9 @@ import { type Group, isTooLarge, Staging, stage } from './staging.js';
 
 /** What a SegmentLog tells, besides answering. All on the caller's thread; none may throw. */
 export interface SegmentLogEvents {
-  /** After each fdatasync of records: its milliseconds, the records and the bytes it made durable. */
+  /**
+   * After each fdatasync of records: its milliseconds, the records and the bytes it made durable.
+   */
   onSync?: (ms: number, records: number, bytes: number) => void;
   /** The log is poisoned: stop acknowledging and exit. Called once. */
   onFailed?: (cause: Error) => void;
@@ -28,8 +30,8 @@ interface Pending {
 }
 
 /**
- * The write-ahead log in files of this machine, seen from the thread of its callers: it gathers what
- * is appended while the log's thread is busy with the group before, and hands it over at once.
+ * The write-ahead log in files of this machine, seen from the thread of its callers: it gathers
+ * what is appended while the log's thread is busy with the group before, and hands it over at once.
  */
 export class SegmentLog implements Log {
   readonly stream: string;

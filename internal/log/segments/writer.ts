@@ -37,8 +37,8 @@ interface Active extends Segment {
  * back, and not at the fsync, where it cannot; and most fsyncs need not move the end of the file,
  * which saves them a third of their time on ext4.
  *
- * Errors: a failed write is taken back by truncating to where the group began. If that fails, or any
- * fsync fails, the writer throws LogFailed for ever and never touches the descriptor again.
+ * Errors: a failed write is taken back by truncating to where the group began. If that fails, or
+ * any fsync fails, the writer throws LogFailed for ever and never touches the descriptor again.
  */
 export class SegmentWriter {
   readonly identity: Identity;

@@ -139,6 +139,16 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (org_seq, day, partition_seq)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Files that were replaced and are to be deleted once no read needs them: without this list a
+  -- crash in between would leave files that nobody can tell from those of a lost catalog.
+  CREATE TABLE garbage (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+  -- A key of deduplication whose event may be gone for good is looked up, any other is not.
+  CREATE TABLE rows_gone (
+    org_id TEXT PRIMARY KEY, newest_us INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** 0 for a file without a schema. */

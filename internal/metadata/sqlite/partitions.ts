@@ -1,5 +1,5 @@
 import { Fault } from '../../fault/fault.js';
-import type { DedupRunRow, FlushCommit, Partition } from '../metadata.js';
+import type { DedupRunRow, FlushCommit, Partition, RowsGone } from '../metadata.js';
 import type { Database } from './database.js';
 import { read, write } from './operation.js';
 import type { Staging } from './staging.js';
@@ -18,12 +18,25 @@ export function partitionOperations(db: Database, staging: Staging) {
       for (const partition of flush.partitions) addPartition(db, staging, partition);
       if (flush.dedupRun) addDedupRun(db, flush.dedupRun);
     }),
-    replace: write((removed: readonly string[], added: readonly Partition[]) => {
-      if (!removed.every((id) => isLive(db, id))) return false;
-      for (const id of removed) removePartition(db, id);
-      for (const partition of added) addPartition(db, staging, partition);
-      return true;
+    replace: write(
+      (removed: readonly string[], added: readonly Partition[], gone: readonly RowsGone[]) => {
+        if (!removed.every((id) => isLive(db, id))) return false;
+        for (const id of removed) removePartition(db, id);
+        for (const partition of added) addPartition(db, staging, partition);
+        for (const rows of gone) noteGone(db, rows);
+        return true;
+      },
+    ),
+    garbage: read(() =>
+      db.all<{ key: string }>('SELECT key FROM garbage ORDER BY key').map(({ key }) => key),
+    ),
+    forgetGarbage: write((keys: readonly string[]) => {
+      for (const key of keys) db.run('DELETE FROM garbage WHERE key = ?', key);
     }),
+    rowsGone: read(() =>
+      db.all<RowsGone>('SELECT org_id AS orgId, newest_us AS newestUs FROM rows_gone'),
+    ),
+    orgsOf: read((id: string) => orgsOf(db, id)),
     partitions: read(() =>
       db.all<Partition>(`SELECT ${PARTITION_COLUMNS} FROM partitions p ORDER BY p.day, p.id`),
     ),
@@ -77,11 +90,32 @@ function addPartition(db: Database, staging: Staging, partition: Partition): voi
   );
 }
 
-/** Its spans stay, unseen, until they are swept. */
+/** Its spans stay, unseen, until they are swept, and its file until no read needs it. */
 function removePartition(db: Database, id: string): void {
-  const sql = 'DELETE FROM partitions WHERE id = ? RETURNING seq';
-  const gone = db.get<{ seq: number }>(sql, id);
-  if (gone) db.run('INSERT INTO dead VALUES (?)', gone.seq);
+  const sql = 'DELETE FROM partitions WHERE id = ? RETURNING seq, key';
+  const gone = db.get<{ seq: number; key: string }>(sql, id);
+  if (!gone) return;
+  db.run('INSERT INTO dead VALUES (?)', gone.seq);
+  db.run('INSERT INTO garbage VALUES (?) ON CONFLICT DO NOTHING', gone.key);
+}
+
+function noteGone(db: Database, rows: RowsGone): void {
+  db.run(
+    `INSERT INTO rows_gone VALUES (@orgId, @newestUs)
+     ON CONFLICT DO UPDATE SET newest_us = max(newest_us, excluded.newest_us)`,
+    rows,
+  );
+}
+
+/** A look at one key for each organization, as spans have no index by partition. */
+function orgsOf(db: Database, id: string): string[] {
+  const rows = db.all<{ orgId: string }>(
+    `SELECT o.org_id AS orgId FROM partitions p CROSS JOIN span_orgs o
+       WHERE p.id = ? AND EXISTS (SELECT 1 FROM org_spans s
+         WHERE s.org_seq = o.seq AND s.day = p.day AND s.partition_seq = p.seq)`,
+    id,
+  );
+  return rows.map(({ orgId }) => orgId);
 }
 
 function addDedupRun(db: Database, run: DedupRunRow): void {

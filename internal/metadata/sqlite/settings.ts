@@ -11,6 +11,10 @@ export function settingOperations(db: Database) {
       db.run('INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING', name, value);
       return find(name) ?? value;
     }),
+    /** Outside any transaction, where alone it can run. */
+    checkpoint: read(
+      () => db.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0,
+    ),
     ping: read(() => {
       db.get('SELECT max(version) FROM schema_version');
     }),

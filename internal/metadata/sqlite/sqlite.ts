@@ -127,6 +127,10 @@ class SqliteMetadata implements Metadata {
     return this.rpc.call('settings', 'ping');
   }
 
+  checkpoint(): Promise<boolean> {
+    return this.rpc.call('settings', 'checkpoint');
+  }
+
   async close(): Promise<void> {
     this.closing ??= this.rpc.close().finally(this.release);
     await this.closing;
@@ -178,7 +182,12 @@ function catalog(rpc: Rpc): Catalog {
     stage: (partitionId, spans) =>
       inChunks(spans, (part: Span[]) => rpc.call('spans', 'stage', partitionId, part)),
     commitFlush: (flush) => rpc.call('partitions', 'commitFlush', flush),
-    replace: (removed, added) => rpc.call('partitions', 'replace', removed, added),
+    replace: (removed, added, gone = []) =>
+      rpc.call('partitions', 'replace', removed, added, gone),
+    garbage: () => rpc.call('partitions', 'garbage'),
+    forgetGarbage: (keys) => rpc.call('partitions', 'forgetGarbage', keys),
+    rowsGone: () => rpc.call('partitions', 'rowsGone'),
+    orgsOf: (partitionId) => rpc.call('partitions', 'orgsOf', partitionId),
     partitions: () => rpc.call('partitions', 'partitions'),
     quarantine: (id, reason) => rpc.call('partitions', 'quarantine', id, reason),
     dedupRuns: () => rpc.call('partitions', 'dedupRuns'),
