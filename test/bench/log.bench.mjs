@@ -1,8 +1,8 @@
 // Appends a second of the write-ahead log beside the bare loop that it cannot beat: one write and
 // one fdatasync of the same bytes by a thread that does nothing else. Run after `npm run build`:
 //   node test/bench/log.bench.mjs [directory] [seconds a case]
-// The two sides alternate, as a shared machine changes from minute to minute; the best of the rounds
-// of each side is printed, and their ratio.
+// The two sides alternate, as a shared machine changes from minute to minute; the best of the
+// rounds of each side is printed, and their ratio.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

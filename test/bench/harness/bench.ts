@@ -9,6 +9,8 @@ import type { Figure } from './figures.js';
 
 const CEILING = fileURLToPath(new URL('../ceiling.ts', import.meta.url));
 const FLUSH_WAIT_MS = 60_000;
+/** Fewer rows than this wait for their age, not for the flusher. */
+const ONE_BUFFER = 49_999;
 
 /** One or more lines of the table. Runs alone; rows of one run share servers through the bench. */
 export interface Row {
@@ -56,8 +58,6 @@ export interface Target {
 export class Bench {
   readonly scale: Scale;
   readonly dir = tempDir('memtrace-bench-');
-  /** Single writes at 64 connections, for rows that compare with it. */
-  singleRate: number | undefined;
   private writing: Promise<TestServer> | undefined;
   private loaded: Promise<TestServer> | undefined;
   private ceiling: Promise<Target> | undefined;
@@ -99,12 +99,15 @@ export class Bench {
   }
 
   private async load(): Promise<TestServer> {
-    const server = await startServer({ dataDir: this.loadedDir, env: { MEMTRACE_BUFFER_MAX_AGE: '1s' } });
+    const server = await startServer({
+      dataDir: this.loadedDir,
+      env: { MEMTRACE_BUFFER_MAX_AGE: '1s' },
+    });
     const path = join(this.dir, 'load.ndjson');
     await writeEvents({ path, label: 'load', count: this.scale.stored, days: 30 });
     const client = new BenchClient(server);
     checked(await client.stream(path));
-    await flushed(client);
+    await flushed(client, 0);
     client.close();
     return server;
   }
@@ -123,14 +126,24 @@ export class Bench {
   }
 }
 
-/** Waits until no acknowledged row is only in the log, or a minute has passed. */
-async function flushed(client: BenchClient): Promise<void> {
+/**
+ * Waits until no more than so many acknowledged rows are only in the log, or a minute has passed.
+ */
+async function flushed(client: BenchClient, rows: number): Promise<void> {
   const deadline = performance.now() + FLUSH_WAIT_MS;
   while (performance.now() < deadline) {
     const { text } = await client.get('/metrics');
-    if (!(metric(text, 'memtrace_buffer_size') > 0)) return;
+    if (!(metric(text, 'memtrace_buffer_size') > rows)) return;
     await sleep(200);
   }
+}
+
+/** Lets a server finish what the row before left to it, so that rows do not measure each other. */
+export async function settled(target: Target): Promise<void> {
+  const client = new BenchClient(target);
+  await flushed(client, ONE_BUFFER);
+  client.close();
+  await sleep(1_000);
 }
 
 /** The first sample of a metric in Prometheus text; NaN when there is none. */

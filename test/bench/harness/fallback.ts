@@ -1,7 +1,8 @@
 import autocannon from 'autocannon';
 import { benchEvent } from './events.js';
 
-// usage: fallback.ts <connections> <seconds> <url> <label> <key> <batch>; prints what wrk's script does
+// usage: fallback.ts <connections> <seconds> <url> <label> <key> <batch>; prints what wrk's script
+// does
 const [connections, seconds, url = '', label = '', key = '', batch] = process.argv.slice(2);
 const size = Number(batch);
 let counter = 0;

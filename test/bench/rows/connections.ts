@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Row, Target } from '../harness/bench.js';
+import { type Row, settled, type Target } from '../harness/bench.js';
 import { ms, perSecond } from '../harness/figures.js';
 import { type LoadResult, writeLoad } from '../harness/load.js';
 
@@ -13,10 +13,12 @@ export const connectionsRow: Row = {
   name: 'idleconnections',
   run: async (bench) => {
     const server = await bench.writeServer();
+    await settled(server);
     const load = () =>
       writeLoad({ ...targetOf(server), connections: 64, seconds: bench.scale.seconds });
     const alone = await load();
     const sockets = await openIdle(server.port);
+    await settled(server);
     const beside = await load();
     const open = sockets.filter((socket) => !socket.destroyed && socket.readyState === 'open');
     for (const socket of sockets) socket.destroy();

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { tempDir } from '../../support/server.js';
-import type { Row } from '../harness/bench.js';
+import { type Row, settled } from '../harness/bench.js';
 import { atLeast, ms, perSecond } from '../harness/figures.js';
 import { writeLoad } from '../harness/load.js';
 
@@ -45,6 +45,7 @@ export const postgresRow: Row = {
       const seconds = bench.scale.short ? SECONDS.short : SECONDS.full;
       const theirs = await cluster.bench(seconds);
       const { url, key } = await bench.writeServer();
+      await settled({ url, key });
       const ours = await writeLoad({ url, key, connections: CLIENTS, seconds });
       const rate = ours.eventsPerSecond;
       return [

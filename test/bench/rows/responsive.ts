@@ -1,4 +1,4 @@
-import { metric, type Row } from '../harness/bench.js';
+import { metric, type Row, settled } from '../harness/bench.js';
 import { BenchClient, whileTrue } from '../harness/client.js';
 import { atMost, latency, ms, perSecond, quantile } from '../harness/figures.js';
 import { writeLoad } from '../harness/load.js';
@@ -11,6 +11,7 @@ export const responsiveRow: Row = {
   name: 'health',
   run: async (bench) => {
     const server = await bench.writeServer();
+    await settled(server);
     const client = new BenchClient(server);
     let going = true;
     const load = writeLoad({

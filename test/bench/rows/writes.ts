@@ -35,7 +35,6 @@ async function compare(bench: Bench, load: Load): Promise<Figure> {
     theirs.push(await once(ceiling));
   }
   const rate = rateOf(ours);
-  if (load.name === 'single64') bench.singleRate = rate;
   const what = load.batch === 1 ? 'single writes' : `batches of ${load.batch}`;
   return {
     name: `${what}, ${load.connections} connections`,
