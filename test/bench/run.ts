@@ -25,7 +25,8 @@ const ROWS: readonly Row[] = [
   ...startRows,
 ];
 
-const USAGE = `npm run bench -- [--short] [--json] [--events n] [--only ${ROWS.map((r) => r.name).join(',')}]`;
+const NAMES = ROWS.map((row) => row.name).join(',');
+const USAGE = `npm run bench -- [--short] [--json] [--events n] [--only ${NAMES}]`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

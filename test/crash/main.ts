@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util';
 import { freshSeed } from '../support/random.js';
 import { crashCycles, describe } from './cycles.js';
 
-/** `npm run test:crash -- --cycles 200 [--seed 7]`: exits with 1 if anything was lost or changed. */
+/**
+ * `npm run test:crash -- --cycles 200 [--seed 7]`: exits with 1 if anything was lost or changed.
+ */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { cycles: { type: 'string', default: '100' }, seed: { type: 'string' } },

@@ -11,7 +11,9 @@ export interface Random {
   some<T>(from: readonly T[], probability: number): T[];
 }
 
-/** mulberry32 (Tommy Ettinger, public domain): 32 bits of state are plenty for choosing test cases. */
+/**
+ * mulberry32 (Tommy Ettinger, public domain): 32 bits of state are plenty for choosing test cases.
+ */
 export function randomOf(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {

@@ -20,7 +20,9 @@ const PORT_ATTEMPTS = 3;
 export interface StartOptions {
   /** Absent: a fresh temporary directory, removed by stop(). Given: never removed here. */
   dataDir?: string;
-  /** Added to a clean environment (PATH and HOME only), e.g. `{ MEMTRACE_BUFFER_MAX_ROWS: '500' }`. */
+  /**
+   * Added to a clean environment (PATH and HOME only), e.g. `{ MEMTRACE_BUFFER_MAX_ROWS: '500' }`.
+   */
   env?: Record<string, string>;
   /** Arguments after `serve`. */
   args?: readonly string[];

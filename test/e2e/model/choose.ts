@@ -82,7 +82,9 @@ export function aSession(random: Random, model: Model): string {
   return random.pick(SESSIONS);
 }
 
-/** Half past some hour of the last days, ±10 min: no relative window of whole hours ends near it. */
+/**
+ * Half past some hour of the last days, ±10 min: no relative window of whole hours ends near it.
+ */
 function aPastTime(random: Random): string {
   const back = (random.int(0, HOURS_BACK) + 0.5) * 3_600_000 + random.int(-600_000, 600_000);
   const micros = String(random.int(0, 999)).padStart(3, '0');
@@ -113,7 +115,9 @@ export function aSearch(random: Random, model: Model): Filter {
   return filter;
 }
 
-/** Whole hours back from now, or the exact times of events: the ends of windows are where bugs are. */
+/**
+ * Whole hours back from now, or the exact times of events: the ends of windows are where bugs are.
+ */
 function aWindow(random: Random, model: Model): Pick<Filter, 'since' | 'until'> {
   const times = model
     .live()

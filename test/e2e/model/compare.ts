@@ -13,7 +13,8 @@ function firstDifference(got: unknown, expected: unknown, path: string): string 
     return `at ${path || 'the top'}: got ${show(got)}, expected ${show(expected)}`;
   }
   if (Array.isArray(got) && Array.isArray(expected) && got.length !== expected.length) {
-    return `at ${path}: got ${got.length} items, expected ${expected.length}; ${inOne(got, expected)}`;
+    const counts = `got ${got.length} items, expected ${expected.length}`;
+    return `at ${path}: ${counts}; ${inOne(got, expected)}`;
   }
   for (const key of new Set([...Object.keys(got), ...Object.keys(expected)])) {
     const found = firstDifference(got[key], expected[key], `${path}.${key}`);

@@ -30,7 +30,8 @@ export async function listOf(world: World, org: Org): Promise<void> {
   if (bySession) delete filter.session_id;
   else delete filter.agent_id;
   if (!bySession && filter.until !== undefined && filter.since === undefined) return;
-  const path = `${bySession ? `/sessions/${session}` : `/agents/${agent}`}/memories?${queryOf(filter)}`;
+  const owner = bySession ? `/sessions/${session}` : `/agents/${agent}`;
+  const path = `${owner}/memories?${queryOf(filter)}`;
   world.note(`${org.name}: GET ${path}`);
   const page = must(path, await world.api(org).get<Page>(path), 200);
   checkPage(path, page, ordered(org, expected, true), 100);

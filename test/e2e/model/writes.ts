@@ -135,7 +135,8 @@ async function adoptStream(
     if (memory === undefined) continue;
     let stored = all.get(dedupKeyOf(memory));
     if (stored === undefined) {
-      const window = `since=${memory.time ?? '1h'}&agent_id=${memory.agent_id}&order=asc&limit=1000`;
+      const since = memory.time ?? '1h';
+      const window = `since=${since}&agent_id=${memory.agent_id}&order=asc&limit=1000`;
       const page = await world.api(org).get<{ memories: Memory[] }>(`/memories?${window}`);
       stored = page.body.memories.find((m) => m.dedup_key === dedupKeyOf(memory));
     }
