@@ -1,9 +1,12 @@
 import { SLOT_PRINTS } from './arena.js';
-import { partitionBytes, SHAPE_WORDS, spreadOf, startOf } from './filter.js';
+import { PARTITION_KEYS, partitionBytes, SHAPE_WORDS, spreadOf, startOf } from './filter.js';
 
 /** Fewer than one attempt in ten fails at the sizes used; a hundred in a row never do. */
 const MAX_ATTEMPTS = 100;
 const MAX_SEGMENT = 4096;
+
+/** Buffers of builders that are done: a run is built every few seconds, for ever. */
+const spareKeys: Uint32Array[] = [];
 
 /** Builds a filter from hashes in ascending order; the sizing is that of the paper. */
 export class FilterBuilder {
@@ -11,7 +14,7 @@ export class FilterBuilder {
   private readonly shapes: Uint32Array;
   private current = 0;
   private count = 0;
-  private keys = new Uint32Array(3 * 4096);
+  private keys: Uint32Array = spareKeys.pop() ?? new Uint32Array(3 * PARTITION_KEYS);
 
   /** @param room a slot of the arena for each partition; they are overwritten */
   constructor(room: readonly Uint8Array[]) {
@@ -35,6 +38,7 @@ export class FilterBuilder {
   /** Completes the slots; returns the partitions' shapes. The builder is done then. */
   finish(): Uint32Array {
     while (this.current < this.room.length) this.closePartition();
+    spareKeys.push(this.keys);
     return this.shapes;
   }
 

@@ -53,8 +53,9 @@ test('sealing takes durable entries up to a position, also those of a run that n
     shard.setTimeUs(slot, 100 + key);
     shard.setPosition(slot, key);
   });
-  const entries = mem.seal(shard, 3);
-  const sealed = Array.from({ length: entries.length / 10 }, (_, i) => entries[i * 10 + 2]);
+  const entries = new Uint32Array(60);
+  const taken = mem.seal(shard, 3, entries);
+  const sealed = Array.from({ length: taken }, (_, i) => entries[i * 10 + 2]);
   expect(sealed.sort()).toEqual([1, 2, 3]);
   const after = states.map((_, key) => shard.state[shard.find(hashOf(key), 0)]);
   // Entry 4 was in the run that never came: it is an ordinary durable entry again.

@@ -171,24 +171,22 @@ export class Memtable {
   }
 
   /**
-   * The durable entries of positions up to `through` of one shard, unsorted; they become SEALED.
-   * Entries of a run that never came to the catalog are taken again. Shards in their order give
-   * entries by ascending first byte of the hash.
+   * Writes the durable entries of positions up to `through` of one shard to `out`, unsorted; they
+   * become SEALED. Entries of a run that never came to the catalog are taken again. Shards in
+   * their order give entries by ascending first byte of the hash.
+   *
+   * @returns how many they are
    */
-  seal(shard: Shard, through: number): Uint32Array {
-    const slots: number[] = [];
+  seal(shard: Shard, through: number, out: Uint32Array): number {
+    let taken = 0;
     for (let slot = 0; slot < shard.capacity; slot++) {
       const state = shard.state[slot];
       if (state !== SETTLED && state !== SEALED) continue;
       const due = shard.position(slot) <= through;
       shard.state[slot] = due ? SEALED : SETTLED;
-      if (due) slots.push(slot);
+      if (due) shard.copyEntry(slot, out, taken++ * ENTRY_WORDS);
     }
-    const out = new Uint32Array(slots.length * ENTRY_WORDS);
-    slots.forEach((slot, i) => {
-      shard.copyEntry(slot, out, i * ENTRY_WORDS);
-    });
-    return out;
+    return taken;
   }
 
   /** Lets go of what a visible run holds, and of freed keys older than the window. */

@@ -20,7 +20,7 @@ export interface DedupOptions {
   nowUs: number;
   /** Keys were lost, so duplicates of them may pass: count it and say it (C6). */
   onDamage(damage: DedupDamage): void;
-  /** A background step failed; it is tried again after the next flush. */
+  /** A background step failed, which is tried again after the next flush; or a thread died. */
   onError?(error: unknown): void;
   ulids?: UlidFactory;
 }
@@ -32,8 +32,8 @@ export interface DedupOptions {
  */
 export async function openDedup(options: DedupOptions): Promise<RunIndex> {
   const { dir, catalog, nowUs, onDamage, onError = () => undefined } = options;
-  const reader = new RunThread();
-  const writer = new RunThread();
+  const reader = new RunThread(onError);
+  const writer = new RunThread(onError);
   try {
     const keep = options.runs.map((row) => basename(row.path));
     await writer.call('sweep', { directory: dir, keep });

@@ -53,8 +53,10 @@ export interface FindAnswer {
 
 export interface SealJob {
   file: string;
-  /** By ascending first byte of the hash, unsorted within a part. */
-  parts: Uint32Array[];
+  /** Entries, by ascending first byte of the hash, unsorted within one. */
+  staging: SharedArrayBuffer;
+  /** How many entries there are for each first byte. */
+  counts: number[];
   secret: Uint8Array;
   through: number;
   room: FilterRoom;

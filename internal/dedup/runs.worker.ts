@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { known } from '../base/assert.js';
 import { quarantineFile, removeFiles, sweepDirectory } from './files.js';
+import { ENTRY_WORDS } from './format.js';
 import { Cursor, mergeRuns } from './merge.js';
 import {
   ANSWER_WORDS,
@@ -105,7 +106,12 @@ function find(questions: Uint32Array): FindAnswer {
 function seal(job: SealJob): WrittenRun {
   const writer = new RunWriter(job);
   try {
-    for (const part of job.parts) for (const at of sortEntries(part)) writer.add(part, at);
+    let from = 0;
+    for (const count of job.counts) {
+      const part = new Uint32Array(job.staging, from * ENTRY_WORDS * 4, count * ENTRY_WORDS);
+      for (const at of sortEntries(part)) writer.add(part, at);
+      from += count;
+    }
     return known(writer.finish(), 'a run with keys');
   } catch (error) {
     writer.abort();

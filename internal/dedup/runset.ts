@@ -137,7 +137,9 @@ export class RunSet {
     const words = new Uint32Array(questions.length * QUESTION_WORDS);
     questions.forEach(({ index, run }, i) => {
       words[i * QUESTION_WORDS] = run.number;
-      words.set(hashes.subarray(index * 4, index * 4 + 4), i * QUESTION_WORDS + 1);
+      for (let word = 0; word < 4; word++) {
+        words[i * QUESTION_WORDS + 1 + word] = hashes[index * 4 + word];
+      }
     });
     const { answers, damaged } = await this.reader.call('find', words);
     this.diskLookups += questions.length;

@@ -21,6 +21,7 @@ export interface SealerParts {
 
 /** Keys handled between two turns of the event loop: about 2 ms. */
 const SLICE = 20_000;
+const KEPT_STAGING_BYTES = 8 * 1024 * 1024;
 
 /** From memtable to run: seal makes it durable, commit visible; then the memtable lets go. */
 export class Sealer {
@@ -30,6 +31,7 @@ export class Sealer {
   /** Durable, but not in the catalog yet. */
   private sealed: Run | null = null;
   private sweeping: Promise<void> = Promise.resolve();
+  private staging = new SharedArrayBuffer(0);
 
   constructor(parts: SealerParts, mem: Memtable) {
     this.parts = parts;
@@ -44,15 +46,14 @@ export class Sealer {
     if (this.sealed?.row.through === through) return this.sealed.row;
     await this.sweeping;
     await this.settleDoubt();
-    const taken = await this.take(through);
-    if (taken.length === 0) return null;
+    const { staging, counts } = await this.take(through);
+    const keys = counts.reduce((sum, count) => sum + count, 0);
+    if (keys === 0) return null;
     const { dir, writer, runs, secret, ulids } = this.parts;
     const name = `${ulids.next(Date.now())}.run`;
     const file = join(dir, name);
-    const keys = taken.reduce((sum, part) => sum + part.length / ENTRY_WORDS, 0);
-    const buffers = taken.map((part) => part.buffer as ArrayBuffer);
     const { written, filter } = await runs.withRoom(partitionsOf(keys), (room) =>
-      writer.call('seal', { file, parts: taken, secret, through, room }, buffers),
+      writer.call('seal', { file, staging, counts, secret, through, room }),
     );
     const { shapes: _, ...facts } = written;
     const row: DedupRun = { path: `${basename(dir)}/${name}`, through, ...facts };
@@ -79,18 +80,30 @@ export class Sealer {
   }
 
   /** The entries up to a position, shard by shard; the loop is released in between. */
-  private async take(through: number): Promise<Uint32Array[]> {
-    const parts: Uint32Array[] = [];
-    let taken = 0;
+  private async take(through: number): Promise<{ staging: SharedArrayBuffer; counts: number[] }> {
+    const staging = this.stage(this.mem.size * ENTRY_WORDS * 4);
+    const words = new Uint32Array(staging);
+    const counts: number[] = [];
+    let at = 0;
+    let seen = 0;
     for (const shard of this.mem.shards) {
-      const part = this.mem.seal(shard, through);
-      if (part.length > 0) parts.push(part);
-      taken += shard.used;
-      if (taken < SLICE) continue;
-      taken = 0;
+      const count = this.mem.seal(shard, through, words.subarray(at));
+      counts.push(count);
+      at += count * ENTRY_WORDS;
+      seen += shard.used;
+      if (seen < SLICE) continue;
+      seen = 0;
       await nextTurn();
     }
-    return parts;
+    return { staging, counts };
+  }
+
+  /** A buffer that the writer thread reads in place; kept for the next seal unless it is huge. */
+  private stage(bytes: number): SharedArrayBuffer {
+    if (this.staging.byteLength >= bytes) return this.staging;
+    const buffer = new SharedArrayBuffer(Math.ceil((bytes * 1.25) / 4096) * 4096);
+    if (buffer.byteLength <= KEPT_STAGING_BYTES) this.staging = buffer;
+    return buffer;
   }
 
   commit(run: DedupRun): void {

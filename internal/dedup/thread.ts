@@ -15,24 +15,27 @@ export class RunThread {
   private ticket = 0;
   private dead: Error | null = null;
 
-  constructor() {
+  /** @param onDeath told if the thread ends unasked: only a restart of the process helps then */
+  constructor(onDeath: (error: Error) => void) {
     // Its heap holds next to nothing; what it works on are array buffers outside of it.
     const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
     this.worker = spawnWorker(import.meta.url, './runs.worker', { resourceLimits });
     this.worker.unref();
     this.worker.on('message', (reply: Reply) => this.answer(reply));
-    this.worker.on('error', (error) => this.die(error));
-    this.worker.on('exit', () => this.die(new Error('the dedup thread has ended')));
+    const died = (error: Error): void => {
+      if (this.dead === null) onDeath(error);
+      this.die(error);
+    };
+    this.worker.on('error', died);
+    this.worker.on('exit', () => died(new Error('the dedup thread has ended')));
   }
 
   /**
    * Rejects with Fault `disk_full`, or `store_unavailable` with the cause; nothing is retried.
-   * @param transfer buffers to move rather than copy
    */
   call<K extends keyof Operations>(
     kind: K,
     asks: Operations[K]['asks'],
-    transfer: ArrayBuffer[] = [],
   ): Promise<Operations[K]['gives']> {
     if (this.dead !== null) return Promise.reject(unavailable(this.dead));
     const ticket = ++this.ticket;
@@ -41,7 +44,7 @@ export class RunThread {
       this.pending.set(ticket, { resolve: resolve as (value: unknown) => void, reject });
       // A pending call keeps the process alive, an idle thread does not.
       this.worker.ref();
-      this.worker.postMessage(call, transfer);
+      this.worker.postMessage(call);
     });
   }
 
