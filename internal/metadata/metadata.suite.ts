@@ -300,6 +300,7 @@ function settingSuite(stand: () => Promise<Stand>): void {
       const [a, b] = await Promise.all([first.setting('s', 'a'), second.setting('s', 'b')]);
       expect(a).toBe(b);
       await first.ping();
+      expect(await first.checkpoint()).toBe(true);
       await first.close();
       expect(await (await open()).setting('s', 'c')).toBe(a);
     });

@@ -12,9 +12,7 @@ export function settingOperations(db: Database) {
       return find(name) ?? value;
     }),
     /** Outside any transaction, where alone it can run. */
-    checkpoint: read(
-      () => db.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0,
-    ),
+    checkpoint: read(() => db.get<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)')?.busy === 0),
     ping: read(() => {
       db.get('SELECT max(version) FROM schema_version');
     }),

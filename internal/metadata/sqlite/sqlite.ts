@@ -182,8 +182,7 @@ function catalog(rpc: Rpc): Catalog {
     stage: (partitionId, spans) =>
       inChunks(spans, (part: Span[]) => rpc.call('spans', 'stage', partitionId, part)),
     commitFlush: (flush) => rpc.call('partitions', 'commitFlush', flush),
-    replace: (removed, added, gone = []) =>
-      rpc.call('partitions', 'replace', removed, added, gone),
+    replace: (removed, added, gone = []) => rpc.call('partitions', 'replace', removed, added, gone),
     garbage: () => rpc.call('partitions', 'garbage'),
     forgetGarbage: (keys) => rpc.call('partitions', 'forgetGarbage', keys),
     rowsGone: () => rpc.call('partitions', 'rowsGone'),
