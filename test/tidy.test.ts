@@ -169,7 +169,7 @@ test('nothing imports in a circle, nothing is dead', () => {
   expect(circles).toEqual([]);
 
   const imported = new Set([...graph.values()].flat());
-  const started = /^cmd\/\w+\/main\.ts$|\.worker\.ts$|config\/generate\.ts$/;
+  const started = /^cmd\/[\w-]+\/main\.ts$|\.worker\.ts$|config\/generate\.ts$/;
   const dead = [...graph.keys()].filter((path) => !imported.has(path) && !started.test(path));
   expect(dead).toEqual([]);
 });

@@ -57,7 +57,7 @@ export function renderMessage(notification: Notification, style: Style): Message
   const sorted = [...alerts].sort((a, b) => firing(b) - firing(a));
   const shown = sorted.slice(0, MAX_ALERTS);
   const names = [...new Set(sorted.map(({ labels }) => labels['alertname'] ?? '?'))];
-  const title = `[${words[status]}:${alerts.length + truncated}] ${names.slice(0, 3).join(', ')}`;
+  const title = `${words[status]} (${alerts.length + truncated}) ${names.slice(0, 3).join(', ')}`;
   const hidden = alerts.length - shown.length + truncated;
   const parts = [
     `### ${plain(title)}`,
@@ -65,7 +65,7 @@ export function renderMessage(notification: Notification, style: Style): Message
     ...(hidden > 0 ? [words.more(hidden)] : []),
     ...(externalUrl === '' ? [] : [`[${words.open}](${externalUrl})`]),
   ];
-  return { title: plain(title), markdown: parts.join('\n\n') };
+  return { title: oneLine(title), markdown: parts.join('\n\n') };
 }
 
 const firing = (alert: Alert) => Number(alert.status === 'firing');
@@ -106,12 +106,29 @@ function runbookUrl(base: string, runbook: string, language: Language): string {
   return `${base.replace(/\/$/, '')}/${path}`;
 }
 
-/** Labels and summaries are data: they cannot open a heading, an image or a link. */
+/** What could open a heading, an emphasis, a link or HTML, and what is shown in its place. */
+const LOOKALIKES: Readonly<Record<string, string>> = {
+  '[': '［',
+  ']': '］',
+  '<': '＜',
+  '>': '＞',
+  '#': '＃',
+  '*': '＊',
+  '`': "'",
+};
+
+/**
+ * Labels and summaries are data, never structure. Not by backslashes: whether DingTalk's clients
+ * honour them is not written anywhere.
+ */
 function plain(text: string): string {
+  return oneLine(text).replace(/[[\]<>#*`]/g, (character) => LOOKALIKES[character] ?? '');
+}
+
+function oneLine(text: string): string {
   const characters = [...text.replace(/\s+/g, ' ')];
   const cut = characters.length > MAX_TEXT;
-  const line = cut ? `${characters.slice(0, MAX_TEXT).join('')}…` : characters.join('');
-  return line.replace(/[\\`*_#!<>[\]]/g, '\\$&');
+  return cut ? `${characters.slice(0, MAX_TEXT).join('')}…` : characters.join('');
 }
 
 function time(date: Date, { timeZone }: Style): string {

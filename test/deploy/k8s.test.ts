@@ -315,7 +315,7 @@ describe.skipIf(missing('kubectl or kustomize, and Python', render, py))('kubern
     expect(ingressClassName).toBe('cce');
     expect(tls[0].secretName).toBe('memtrace-tls');
     const paths = rules.flatMap(({ http }) => http.paths);
-    expect(paths.map(({ path }) => path)).toEqual(['/api/v1', '/health']);
+    expect(paths.map(({ path }) => path)).toEqual(['/api/v1', '/mcp', '/health']);
     expect(one(name, 'Service', 'memtrace-service').spec?.['type']).toBe('NodePort');
   });
 

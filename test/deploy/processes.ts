@@ -51,8 +51,9 @@ export function start(
 export async function eventually<T>(
   probe: () => Promise<T | null> | T | null,
   what: string,
-  { timeoutMs = 20_000, everyMs = 100, output = () => '' } = {},
+  options: { timeoutMs?: number; everyMs?: number; output?: () => string } = {},
 ): Promise<T> {
+  const { timeoutMs = 20_000, everyMs = 100, output = () => '' } = options;
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline) {
     const value = await Promise.resolve()
