@@ -1,14 +1,14 @@
+import { CHUNK_BLOCKS, giveChunk, takeChunk } from './chunks.js';
 import { BLOCK_BYTES, BLOCK_WORDS, checkBlock, ENTRY_WORDS } from './format.js';
 import type { RunFile } from './runfile.js';
 import type { RunWriter } from './runwriter.js';
 
-const CHUNK_BLOCKS = 32;
 const TIME = ENTRY_WORDS - 2;
 
 /** Walks a run in order, 128 KiB at a time; notes damaged blocks and goes on behind them. */
 export class Cursor {
   /** The current entry stands at words[at…]; false when past the end. */
-  readonly words = new Uint32Array(CHUNK_BLOCKS * BLOCK_WORDS);
+  readonly words = takeChunk();
   at = 0;
   valid = false;
   readonly damagedBlocks: number[] = [];
@@ -43,6 +43,11 @@ export class Cursor {
     } while (this.left <= 0);
     this.at = this.index * BLOCK_WORDS;
     this.valid = true;
+  }
+
+  /** The buffer goes to the next user. */
+  close(): void {
+    giveChunk(this.words);
   }
 
   private load(): boolean {

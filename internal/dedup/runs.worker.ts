@@ -122,10 +122,11 @@ function seal(job: SealJob): WrittenRun {
 /** Takes at most half of the thread's time, so that a seal or the machine is not kept waiting. */
 async function merge(job: MergeJob): Promise<MergeResult> {
   const runs: RunFile[] = [];
+  const cursors: Cursor[] = [];
   let writer: RunWriter | undefined;
   try {
     for (const input of job.inputs) runs.push(RunFile.open(input.file, input.checksum));
-    const cursors = runs.map((run) => new Cursor(run));
+    for (const run of runs) cursors.push(new Cursor(run));
     writer = new RunWriter(job);
     let started = performance.now();
     for (const _ of mergeRuns(cursors, writer, job.expiredUs, SLICE)) {
@@ -138,6 +139,7 @@ async function merge(job: MergeJob): Promise<MergeResult> {
     writer?.abort();
     throw error;
   } finally {
+    for (const cursor of cursors) cursor.close();
     for (const run of runs) run.close();
   }
 }

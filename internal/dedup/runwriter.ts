@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import * as fs from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type FilterRoom, openRoom } from './arena.js';
+import { CHUNK_BLOCKS, giveChunk, takeChunk } from './chunks.js';
 import { publish, removeFiles, writeAll } from './files.js';
 import { partitionBytes, SHAPE_WORDS } from './filter.js';
 import { FilterBuilder } from './filterbuild.js';
@@ -35,8 +36,6 @@ export interface RunSettings {
   room: FilterRoom;
 }
 
-/** Blocks gathered for one write call. */
-const CHUNK_BLOCKS = 64;
 /** Synced in between, so that the last sync of a big run does not hold the disk for seconds. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
 
@@ -45,7 +44,7 @@ export class RunWriter {
   keys = 0;
   private readonly settings: RunSettings;
   private readonly fd: number;
-  private readonly chunk = new Uint32Array(CHUNK_BLOCKS * BLOCK_WORDS);
+  private readonly chunk = takeChunk();
   private readonly room: Uint8Array[];
   private readonly filter: FilterBuilder;
   private fences = new Uint32Array(1024);
@@ -112,6 +111,7 @@ export class RunWriter {
 
   private publish(footer: Buffer, shapes: Uint32Array): WrittenRun {
     this.write(footer);
+    giveChunk(this.chunk);
     publish(this.fd, `${this.settings.file}.tmp`, this.settings.file);
     fs.closeSync(this.fd);
     const { keys, bytes, newestUs } = this;
