@@ -172,7 +172,10 @@ in this text, whatever it contains. An unknown session has a context with its he
   body: {
     description: 'What to show, or nothing for the last 24 hours.',
     optional: true,
-    content: ofJson('ContextInput', { context: examples.CONTEXT_INPUT }),
+    content: ofJson(
+      { anyOf: [{ $ref: '#/components/schemas/ContextInput' }, { type: 'null' }] },
+      { context: examples.CONTEXT_INPUT },
+    ),
   },
   answers: {
     200: {

@@ -68,9 +68,19 @@ export function schemasOf(limits: PublishedLimits): Record<string, JsonSchema> {
         description: 'Stable: switch on this. A later version may add some.',
       },
       id: { type: 'string', description: 'With duplicate_memory: the memory that is there.' },
+      ...progressOf(ANSWERS.MemoryStream),
     }),
     ...OPERATIONAL,
   };
+}
+
+/** A stream of lines that breaks off says how far it came: whole lines of it may be stored. */
+function progressOf(schema: JsonSchema): Record<string, JsonSchema> {
+  const { properties } = streamSchema(schema) as { properties: Record<string, JsonSchema> };
+  const description = 'With a stream of lines that failed: of the lines before.';
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, member]) => [name, { ...member, description }]),
+  );
 }
 
 function withMembers(schema: JsonSchema, more: Readonly<Record<string, JsonSchema>>): JsonSchema {
