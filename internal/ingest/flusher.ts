@@ -114,8 +114,8 @@ export class Flusher {
     const run = await dedup.seal(to);
     await this.parts.answerStore.put(generation.answers);
     await this.parts.deletionStore.put(generation.deletions);
-    const rows = generation.live();
-    await store.write({ stream: log.stream, from, to, rows, dedupRun: run });
+    const live = generation.live();
+    await store.write({ stream: log.stream, from, to, ...live, dedupRun: run });
     if (run !== null) dedup.commit(run);
     recent.drop(to);
     answers.flushed(generation.answers);

@@ -24,11 +24,15 @@ export type LogEntry =
   | { kind: 'events'; events: Event[]; lines: string[]; answer?: Answer }
   | { kind: 'deletion'; deletion: Omit<Deletion, 'stream' | 'position'> };
 
-/** @param lines one row line (event/json.ts) per event */
-export function encodeEvents(lines: readonly string[], answer?: Answer): string {
-  const head: EventsHead = { kind: 'events', count: lines.length, answer };
-  const text = answer === undefined ? plainHead(lines.length) : JSON.stringify(head);
-  return lines.length === 1 ? `${text}\n${lines[0]}` : `${text}\n${lines.join('\n')}`;
+/**
+ * The lines of a record of events.
+ *
+ * @param rows one row line (event/json.ts) per event
+ */
+export function encodeEvents(rows: readonly string[], answer?: Answer): string[] {
+  const head: EventsHead = { kind: 'events', count: rows.length, answer };
+  const text = answer === undefined ? plainHead(rows.length) : JSON.stringify(head);
+  return [text, ...rows];
 }
 
 function plainHead(count: number): string {

@@ -1,3 +1,6 @@
+/** The text of a record, or its lines, which are joined by a line feed on the way to the disk. */
+export type Payload = string | readonly string[];
+
 /**
  * The write-ahead log: the room that keeps the promise "acknowledged = durable" above any store.
  *
@@ -18,7 +21,7 @@ export interface Log {
    * or `overloaded` (more than the allowed bytes wait). `payload` is UTF-8 text.
    * Must not be called before `replay` is over.
    */
-  append(payload: string): Promise<number>;
+  append(payload: Payload): Promise<number>;
 
   /** The position of the newest durable record; 0 if there never was one. */
   readonly durable: number;

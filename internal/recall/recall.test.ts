@@ -43,7 +43,7 @@ class FlushingStore implements Store {
   flush(recent: Recent): void {
     recent.seal();
     for (const generation of recent.waiting) {
-      for (const row of generation.live()) this.rows.push(row);
+      for (const event of generation.live().events) this.rows.push({ event, position: 0 });
       this.through = generation.to;
     }
     recent.drop(this.through);

@@ -30,7 +30,7 @@ function event(i: number, more: Partial<Event> = {}): Event {
 }
 
 function record(events: Event[]) {
-  return { events, lines: events.map(() => '') };
+  return { events, lines: events.map(({ id }) => `line of ${id} 行`) };
 }
 
 function query(filter: EventFilter, more: { order?: Order; limit?: number } = {}) {
@@ -103,7 +103,7 @@ test('a deletion takes the rows before it, also sealed ones, and none after it',
   recent.add(4, record([event(5, { agentId: 'a' })]));
   const left = await recent.select(query({}));
   expect(left.map((row) => row.event.timeUs)).toEqual([5000, 2000]);
-  expect(sealed?.live().map((row) => row.event.timeUs)).toEqual([2000]);
+  expect(sealed?.live().events.map(({ timeUs }) => timeUs)).toEqual([2000]);
   expect(recent.delete(deletion(5, { agentIds: ['b'] }), 0, null)).toBe(1);
 });
 
@@ -121,6 +121,36 @@ test('expired rows and rows beyond the retention are not selected', async () => 
   expect(await recent.select({ ...base, nowUs: 499 })).toHaveLength(3);
   expect(await recent.select({ ...base, nowUs: 500 })).toHaveLength(2);
   expect(await recent.select({ ...base, floorUs: 3000 })).toHaveLength(1);
+});
+
+test('the lines of a flush are those of the rows that are left, byte for byte', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ line: fc.string({ unit: 'grapheme' }), gone: fc.boolean() })),
+      (rows) => {
+        const recent = new Recent(clock, 0);
+        const lines = rows.map(({ line }) => line.replaceAll('\n', ' '));
+        const events = rows.map((_, i) => event(i));
+        recent.add(1, { events, lines });
+        const ids = events.filter((_, i) => rows[i].gone).map(({ id }) => id);
+        recent.delete(deletion(2, { ids }), 0, null);
+        const live = recent.seal()?.live();
+        const text = Buffer.concat([...(live?.lines ?? [])]).toString('utf8');
+        const left = lines.filter((_, i) => !rows[i].gone);
+        expect(text).toBe(left.map((line) => `${line}\n`).join(''));
+        expect(live?.events).toHaveLength(left.length);
+      },
+    ),
+  );
+});
+
+test('a line longer than a piece of memory is kept whole', () => {
+  const recent = new Recent(clock, 0);
+  const long = '长'.repeat(700_000);
+  recent.add(1, { events: [event(1), event(2)], lines: ['short', long] });
+  const live = recent.seal()?.live();
+  expect(Buffer.concat([...(live?.lines ?? [])]).toString('utf8')).toBe(`short\n${long}\n`);
+  expect(live?.longestLine).toBe(2_100_001);
 });
 
 test('sealed generations are consecutive and leave oldest first', () => {

@@ -135,7 +135,7 @@ export class Recent {
   /** The row of an id, deleted or not. */
   find(orgId: string, id: string): RecentRow | undefined {
     for (const generation of this.generations()) {
-      const row = generation.byId.get(id);
+      const row = generation.find(id);
       if (row !== undefined && row.event.orgId === orgId) return row;
     }
     return undefined;
@@ -212,11 +212,11 @@ function candidates(generation: Generation, orgId: string, filter: EventFilter):
   const org = generation.orgs.get(orgId);
   if (org === undefined) return NONE;
   if (filter.ids !== undefined) {
-    const rows = filter.ids.map((id) => generation.byId.get(id));
+    const rows = filter.ids.map((id) => generation.find(id));
     return rows.filter((row): row is RecentRow => row?.event.orgId === orgId);
   }
-  if (filter.sessionId !== undefined) return org.bySession.get(filter.sessionId) ?? NONE;
+  if (filter.sessionId !== undefined) return org.ofSession(filter.sessionId) ?? NONE;
   if (filter.agentIds === undefined) return org.all;
-  const [first, ...others] = filter.agentIds.map((agent) => org.byAgent.get(agent) ?? NONE);
+  const [first, ...others] = filter.agentIds.map((agent) => org.ofAgent(agent) ?? NONE);
   return others.every((rows) => rows.length === 0) ? (first ?? NONE) : [first, ...others].flat();
 }

@@ -39,8 +39,9 @@ export function eventAt(timeUs: number, with_: Partial<Event> = {}): Event {
 }
 
 export function batchOf(from: number, to: number, events: readonly Event[]): SealedBatch {
-  const rows = events.map((event) => ({ event, line: rowLine(event) }));
-  return { stream: STREAM, from, to, rows, dedupRun: null };
+  const lines = events.map((event) => Buffer.from(`${rowLine(event)}\n`));
+  const longestLine = Math.max(0, ...lines.map(({ length }) => length));
+  return { stream: STREAM, from, to, events, lines, longestLine, dedupRun: null };
 }
 
 export function deletionOf(position: number, filter: EventFilter, orgId = 'org_a'): Deletion {
@@ -76,7 +77,7 @@ export class NaiveStore {
   private readonly rows: { event: Event; position: number }[] = [];
 
   write(batch: SealedBatch): void {
-    for (const { event } of batch.rows) this.rows.push({ event, position: batch.to });
+    for (const event of batch.events) this.rows.push({ event, position: batch.to });
   }
 
   visible({

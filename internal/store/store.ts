@@ -21,12 +21,6 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** An event and its row line (event/json.ts), which was made for the log. */
-export interface SealedRow {
-  event: Event;
-  line: string;
-}
-
 /** Consecutive log records, sealed together. */
 export interface SealedBatch {
   stream: string;
@@ -34,7 +28,11 @@ export interface SealedBatch {
   from: number;
   to: number;
   /** In any order; deleted ones already left out. */
-  rows: readonly SealedRow[];
+  events: readonly Event[];
+  /** Their row lines (event/json.ts), each with its line feed, in pieces of any size. */
+  lines: Iterable<Buffer>;
+  /** No line has more bytes than this. */
+  longestLine: number;
   /** Run of deduplication keys to become visible in the same transaction. */
   dedupRun: import('../metadata/metadata.js').DedupRunRow | null;
 }

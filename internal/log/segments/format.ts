@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { assert } from '../../base/assert.js';
+import type { Payload } from '../log.js';
 
 /**
  * The bytes of a segment file; ../FORMAT.md is the specification, golden.test.ts holds both to it.
@@ -10,6 +11,7 @@ export const FORMAT_VERSION = 1;
 /** Bytes of the header that starts every segment. */
 export const SEGMENT_HEADER = 80;
 /** Bytes of the header that starts every record. */
+const LINE_FEED = 10;
 export const RECORD_HEADER = 28;
 /** Bytes of the largest payload; a larger length in a header is damage. */
 export const MAX_PAYLOAD = 256 * 1024 * 1024;
@@ -100,10 +102,21 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
  *
  * @returns the bytes used, header included
  */
-export function stageRecord(bytes: Buffer, at: number, payload: string): number {
-  const length = bytes.write(payload, at + RECORD_HEADER);
+export function stageRecord(bytes: Buffer, at: number, payload: Payload): number {
+  const start = at + RECORD_HEADER;
+  const length =
+    typeof payload === 'string' ? bytes.write(payload, start) : writeLines(bytes, start, payload);
   bytes.writeUInt32LE(length, at + LENGTH_AT);
   return RECORD_HEADER + length;
+}
+
+function writeLines(bytes: Buffer, start: number, lines: readonly string[]): number {
+  let at = start;
+  for (let i = 0; i < lines.length; i++) {
+    if (i > 0) bytes[at++] = LINE_FEED;
+    at += bytes.write(lines[i], at);
+  }
+  return at - start;
 }
 
 /**

@@ -1,11 +1,11 @@
 import type { Worker } from 'node:worker_threads';
 import { assert } from '../../base/assert.js';
 import { Fault } from '../../fault/fault.js';
-import type { Log, LogHealth, LogRecord } from '../log.js';
+import type { Log, LogHealth, LogRecord, Payload } from '../log.js';
 import type { Damage } from './damage.js';
 import type { Call, Command, Report, Stats } from './protocol.js';
 import type { Chunk, Cursor } from './reader.js';
-import { type Group, isTooLarge, Staging, stage } from './staging.js';
+import { type Group, isTooLarge, Staging, stage, unitsOf } from './staging.js';
 
 /** What a SegmentLog tells, besides answering. All on the caller's thread; none may throw. */
 export interface SegmentLogEvents {
@@ -86,7 +86,7 @@ export class SegmentLog implements Log {
     return { state, damagedRecords: this.damagedRecords, bytes, segments };
   }
 
-  append(payload: string): Promise<number> {
+  append(payload: Payload): Promise<number> {
     const refusal = this.refusal(payload);
     if (refusal !== null) return Promise.reject(refusal);
     const group = this.staging.groupFor(payload);
@@ -135,14 +135,14 @@ export class SegmentLog implements Log {
     }
   }
 
-  private refusal(payload: string): Fault | null {
+  private refusal(payload: Payload): Fault | null {
     if (this.failure !== null) return this.failure;
     if (this.closing !== null) return draining();
     if (this.full) return noRoom('the log waits for space');
     if (isTooLarge(payload)) return new Fault('batch_too_large', 'too large for one log record');
     const { maxPendingBytes } = this.limits;
     // One record is let in however large it is, or it never could be.
-    if (this.waitingBytes === 0 || this.waitingBytes + payload.length <= maxPendingBytes)
+    if (this.waitingBytes === 0 || this.waitingBytes + unitsOf(payload) <= maxPendingBytes)
       return null;
     const sentence = 'too many bytes wait to be written';
     return new Fault('overloaded', sentence, {

@@ -1,3 +1,4 @@
+import type { Payload } from '../log.js';
 import { MAX_PAYLOAD, RECORD_HEADER, stageRecord } from './format.js';
 
 /** Bytes of a staging buffer, and so of a group; a larger record is a group of its own. */
@@ -23,12 +24,12 @@ export class Staging {
   private readonly spares: ArrayBuffer[] = [];
 
   /** The group that the next record goes to, with room for it. */
-  groupFor(payload: string): Group {
+  groupFor(payload: Payload): Group {
     const { filling } = this;
     // At most 3 bytes a UTF-16 unit: mostly there is room for that, and nothing need be counted.
-    const most = RECORD_HEADER + 3 * payload.length;
+    const most = RECORD_HEADER + 3 * unitsOf(payload);
     if (filling !== null && filling.used + most <= filling.buffer.length) return filling;
-    const bytes = RECORD_HEADER + Buffer.byteLength(payload);
+    const bytes = RECORD_HEADER + bytesOf(payload);
     if (filling !== null && filling.used + bytes <= filling.buffer.length) return filling;
     if (filling !== null) this.sealed.push(filling);
     this.filling = this.start(bytes);
@@ -56,13 +57,24 @@ export class Staging {
 }
 
 /** Puts a record into `group`. @returns the bytes that it takes there */
-export function stage(group: Group, payload: string): number {
+export function stage(group: Group, payload: Payload): number {
   const bytes = stageRecord(group.buffer, group.used, payload);
   group.used += bytes;
   return bytes;
 }
 
 /** Whether a payload is larger than the format allows. */
-export function isTooLarge(payload: string): boolean {
-  return payload.length > MAX_PAYLOAD / 3 && Buffer.byteLength(payload) > MAX_PAYLOAD;
+export function isTooLarge(payload: Payload): boolean {
+  return unitsOf(payload) > MAX_PAYLOAD / 3 && bytesOf(payload) > MAX_PAYLOAD;
+}
+
+/** UTF-16 units: at most 3 bytes each. */
+export function unitsOf(payload: Payload): number {
+  if (typeof payload === 'string') return payload.length;
+  return payload.reduce((sum, line) => sum + line.length + 1, -1);
+}
+
+function bytesOf(payload: Payload): number {
+  if (typeof payload === 'string') return Buffer.byteLength(payload);
+  return payload.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, -1);
 }

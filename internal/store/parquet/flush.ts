@@ -11,7 +11,7 @@ import { copyDay, rowLinesSource, selectSpans, spanOfRow } from './copy.js';
 import { type Duck, type Run, SqlError } from './duck.js';
 import type { Inspection } from './inspect.js';
 import type { Inspector } from './inspector.js';
-import { type DaySummary, type RowLines, writeRowLines } from './rowlines.js';
+import { type DaySummary, summarize, writeRowLines } from './rowlines.js';
 
 /**
  * Batch → row lines → one Parquet file per UTC day → checked by the second reader → spans staged →
@@ -65,7 +65,7 @@ export class FlushWriter {
   }
 
   private async writeOnce(batch: SealedBatch): Promise<FlushResult | null> {
-    const { stream, from, to, rows } = batch;
+    const { stream, from, to, events } = batch;
     assert(from <= to, `a batch from ${from} to ${to}`);
     const at = await this.parts.catalog.position(stream);
     if (at >= to) return null;
@@ -75,7 +75,7 @@ export class FlushWriter {
     }
     const partitions: Partition[] = [];
     try {
-      if (rows.length > 0) await this.writeFiles(batch, partitions);
+      if (events.length > 0) await this.writeFiles(batch, partitions);
       await this.commit(batch, partitions);
     } catch (error) {
       await this.discard(partitions);
@@ -85,7 +85,7 @@ export class FlushWriter {
     }
     for (const { id } of partitions) this.parts.trust(id);
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0);
-    return { files: partitions.length, rows: rows.length, bytes };
+    return { files: partitions.length, rows: events.length, bytes };
   }
 
   /** Fills `partitions` as it goes, so that a failure knows what to discard. */
@@ -93,11 +93,13 @@ export class FlushWriter {
     const { duck, tmpDir, ulid } = this.parts;
     const path = join(tmpDir, `${ulid()}.ndjson`);
     try {
-      const lines = await writeRowLines(path, batch.rows);
+      await writeRowLines(path, batch.lines);
+      const days = await summarize(batch.events);
       await duck.session(async (run) => {
-        const source = await prepareSource(run, path, lines);
-        const one = lines.days.length === 1;
-        for (const day of lines.days) {
+        const one = days.length === 1;
+        const lines = rowLinesSource(path, batch.longestLine);
+        const source = one ? lines : await loadOnce(run, lines);
+        for (const day of days) {
           const copy = { source, whole: one, day };
           partitions.push(await this.writeDay(run, batch, copy));
         }
@@ -175,9 +177,7 @@ interface DayCopy {
 }
 
 /** Many days would parse the lines as many times: they are loaded once then. */
-async function prepareSource(run: Run, path: string, lines: RowLines): Promise<string> {
-  const source = rowLinesSource(path, lines.longestLine);
-  if (lines.days.length === 1) return source;
+async function loadOnce(run: Run, source: string): Promise<string> {
   await run(`CREATE TEMP TABLE batch AS ${source}`);
   return 'SELECT * FROM batch';
 }
