@@ -30,17 +30,17 @@ curl "$MEMTRACE_URL/api/v1/memories?agent_id=crawler_1&since=24h" \\
 
 # What holds for every request
 
-- **Keys.** \`x-api-key: mtk_…\` or \`Authorization: Bearer mtk_…\`. The key names the organization;
-  what belongs to another one answers 404. Permissions: \`read\`, \`write\`, and \`admin\`, which implies
-  both; each operation says which it needs.
+- **Keys.** \`x-api-key: mtk_…\` or \`Authorization: Bearer mtk_…\`. The key names the
+  organization; what belongs to another one answers 404. Permissions: \`read\`, \`write\`, and
+  \`admin\`, which implies both; each operation says which it needs.
 - **Durable.** A 2xx to anything that changes something is sent once that is on the disk; every read
   after it sees it.
 - **Absent.** In what is stored, \`null\` means absent. As a filter \`""\` is refused, and so is an
   unknown parameter: a mistake never widens a result or a deletion.
-- **Times** are RFC 3339 in UTC. \`since\` and \`until\` also take \`now\`, a date, or a span back from
-  now: \`30m\`, \`24h\`, \`7d\`, \`2w\`. A window is \`since <= time < until\`.
-- **Pages.** Send \`next_cursor\` of one page as \`cursor\` for the next, with the same filters, until
-  \`has_more\` is false.
+- **Times** are RFC 3339 in UTC. \`since\` and \`until\` also take \`now\`, a date, or a span
+  back from now: \`30m\`, \`24h\`, \`7d\`, \`2w\`. A window is \`since <= time < until\`.
+- **Pages.** Send \`next_cursor\` of one page as \`cursor\` for the next, with the same filters,
+  until \`has_more\` is false.
 - **Retries.** \`Idempotency-Key\` makes a repeated POST safe: see the operations that take it.
 - **Bodies** may be sent with \`Content-Encoding: gzip\`; limits count the inflated bytes.
 - **Request ids.** Every answer carries \`x-request-id\`: yours, if it is 1 to 128 letters, digits,
@@ -59,8 +59,8 @@ curl "$MEMTRACE_URL/api/v1/memories?agent_id=crawler_1&since=24h" \\
 # Errors
 
 \`{"error": "<one sentence>", "code": "…", "field"?: "…", "hint"?: "…", "request_id": "…"}\`:
-switch on \`code\`, show \`error\`, log \`request_id\`. With 429 and 503 \`Retry-After\` says in how many
-seconds to try again.
+switch on \`code\`, show \`error\`, log \`request_id\`. With 429 and 503 \`Retry-After\` says in how
+many seconds to try again.
 
 | code | status | meaning |
 |---|---|---|

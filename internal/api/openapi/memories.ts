@@ -20,14 +20,14 @@ export const rememberMemories: Operation = {
   tag: 'Memories',
   summary: 'Store one memory, a batch, or a stream of lines',
   description: ({ batchItems, bodyBytes, dedupWindowHours }) => `
-One object stores one memory. \`{"memories": [...]}\` stores up to ${batchItems} at once, all or none,
-in at most ${bodyBytes} bytes. \`application/x-ndjson\` takes one memory a line (1 MiB each), any number
-of them, and says which lines it refused; of a cut stream whole lines may be stored.
+One object stores one memory. \`{"memories": [...]}\` stores up to ${batchItems} at once, all or
+none, in at most ${bodyBytes} bytes. \`application/x-ndjson\` takes one memory a line (1 MiB each),
+any number of them, and says which lines it refused; of a cut stream whole lines may be stored.
 
 The answer is sent once everything in it is on the disk.
 
-**Duplicates.** A memory is refused if an equal one was stored in the last ${dedupWindowHours} hours:
-equal in its \`dedup_key\`, or, without one, in agent, session, event type, content and sent time.
+**Duplicates.** A memory is refused if an equal one was stored in the last ${dedupWindowHours}
+hours: equal in its \`dedup_key\`, or, without one, in agent, session, event type, content and sent time.
 One memory answers 409 with the \`id\` of the first one; a batch and a stream count them.
 
 **Retries.** With an \`Idempotency-Key\` the same request, sent again within 24 hours, gets the
