@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { UlidFactory } from '../base/ulid.js';
 import type { DedupCatalog, DedupDamage, DedupRun } from './dedup.js';
@@ -36,7 +37,7 @@ export async function openDedup(options: DedupOptions): Promise<RunIndex> {
   const writer = new RunThread(onError);
   try {
     const keep = options.runs.map((row) => basename(row.path));
-    await writer.call('sweep', { directory: dir, keep });
+    if (!isEmpty(dir)) await writer.call('sweep', { directory: dir, keep });
     const runs = new RunSet(reader, onDamage);
     const secret = (await openRuns(options, { runs, writer })) ?? randomBytes(32);
     const ulids = options.ulids ?? new UlidFactory();
@@ -47,6 +48,16 @@ export async function openDedup(options: DedupOptions): Promise<RunIndex> {
   } catch (error) {
     await Promise.all([reader.end(), writer.end()]);
     throw error;
+  }
+}
+
+/** A first start has nothing to sweep, and no thread to start for it. */
+function isEmpty(dir: string): boolean {
+  try {
+    return readdirSync(dir).length === 0;
+  } catch {
+    // Not there, or not readable: the sweep makes it or says why not.
+    return false;
   }
 }
 

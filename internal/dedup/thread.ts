@@ -10,24 +10,31 @@ interface Pending {
 
 /** The main thread's end of one dedup worker: a call is one message there and one back. */
 export class RunThread {
-  private readonly worker: Worker;
+  /** Started by the first call: an index without runs needs no thread. */
+  private worker: Worker | null = null;
+  private readonly onDeath: (error: Error) => void;
   private readonly pending = new Map<number, Pending>();
   private ticket = 0;
   private dead: Error | null = null;
 
   /** @param onDeath told if the thread ends unasked: only a restart of the process helps then */
   constructor(onDeath: (error: Error) => void) {
+    this.onDeath = onDeath;
+  }
+
+  private start(): Worker {
     // Its heap holds next to nothing; what it works on are array buffers outside of it.
     const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
-    this.worker = spawnWorker(import.meta.url, './runs.worker', { resourceLimits });
-    this.worker.unref();
-    this.worker.on('message', (reply: Reply) => this.answer(reply));
+    const worker = spawnWorker(import.meta.url, './runs.worker', { resourceLimits });
+    worker.unref();
+    worker.on('message', (reply: Reply) => this.answer(worker, reply));
     const died = (error: Error): void => {
-      if (this.dead === null) onDeath(error);
+      if (this.dead === null) this.onDeath(error);
       this.die(error);
     };
-    this.worker.on('error', died);
-    this.worker.on('exit', () => died(new Error('the dedup thread has ended')));
+    worker.on('error', died);
+    worker.on('exit', () => died(new Error('the dedup thread has ended')));
+    return worker;
   }
 
   /**
@@ -42,6 +49,7 @@ export class RunThread {
     const call: Call = { ticket, request: { kind, asks } as AnyRequest };
     return new Promise((resolve, reject) => {
       this.pending.set(ticket, { resolve: resolve as (value: unknown) => void, reject });
+      this.worker ??= this.start();
       // A pending call keeps the process alive, an idle thread does not.
       this.worker.ref();
       this.worker.postMessage(call);
@@ -50,13 +58,13 @@ export class RunThread {
 
   async end(): Promise<void> {
     this.die(new Error('the dedup index is closed'));
-    await this.worker.terminate();
+    await this.worker?.terminate();
   }
 
-  private answer({ ticket, gives, error }: Reply): void {
+  private answer(worker: Worker, { ticket, gives, error }: Reply): void {
     const pending = this.pending.get(ticket);
     this.pending.delete(ticket);
-    if (this.pending.size === 0) this.worker.unref();
+    if (this.pending.size === 0) worker.unref();
     if (error === undefined) pending?.resolve(gives);
     else pending?.reject(faultOf(error));
   }
