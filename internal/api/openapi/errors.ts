@@ -44,8 +44,8 @@ interface ErrorExample {
 export const ERRORS = {
   unknown_parameter: {
     code: 'invalid_field',
-    error: '"agent" is not a parameter of this request.',
-    field: 'agent',
+    error: '"agentid" is not a parameter of this request.',
+    field: 'agentid',
     hint: 'Did you mean agent_id?',
   },
   invalid_limit: {

@@ -163,8 +163,8 @@ export const CONTEXT = {
   context:
     `## Session Context (${SESSION.id})\n\n### Recent Actions (1)\n` +
     '- [2026-11-21T08:15:00Z] page_crawled: Crawled https://example.com and found 3 product pages\n' +
-    '\n### Decisions Made (1)\n' +
-    '- [2026-11-21T08:15:00Z] decision: Skip pagination (reasoning: only 2 pages deep)\n',
+    '### Decisions Made (1)\n' +
+    '- [2026-11-21T08:15:00Z] decision: Skip pagination (reasoning: only 2 pages deep)',
   memory_count: 2,
   token_count: 97,
   truncated: false,

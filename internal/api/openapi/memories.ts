@@ -27,8 +27,8 @@ any number of them, and says which lines it refused; of a cut stream whole lines
 The answer is sent once everything in it is on the disk.
 
 **Duplicates.** A memory is refused if an equal one was stored in the last ${dedupWindowHours}
-hours: equal in its \`dedup_key\`, or, without one, in agent, session, event type, content and sent time.
-One memory answers 409 with the \`id\` of the first one; a batch and a stream count them.
+hours: equal in its \`dedup_key\`, or, without one, in agent, session, event type, content and
+sent time. One memory answers 409 with the \`id\` of the first one; a batch and a stream count them.
 
 **Retries.** With an \`Idempotency-Key\` the same request, sent again within 24 hours, gets the
 first answer; not for streams.`,
