@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../../internal/engine/version.js';
 import { addConfigFlags, configFlags, registerConfig } from './config.js';
 import { registerKey } from './key.js';
+import { registerMcp } from './mcp.js';
 import { registerOrg } from './org.js';
 import { EXIT, failWith, print } from './output.js';
 import { registerVerify } from './verify.js';
@@ -33,10 +34,7 @@ function program(): Command {
       if (json) print({ version: VERSION, node, platform, arch });
       else process.stdout.write(`memtrace ${VERSION} (node ${node}, ${platform} ${arch})\n`);
     });
-  memtrace
-    .command('mcp')
-    .description('MCP server over stdio (not part of this version yet)')
-    .action(() => failWith(new Error('the MCP server is not part of this version yet')));
+  registerMcp(memtrace);
   return memtrace;
 }
 

@@ -1,6 +1,5 @@
-import { createListener } from '../../internal/api/app.js';
-import { type ControlSocket, listenControl } from '../../internal/api/control.js';
-import { type Listening, listen } from '../../internal/api/server.js';
+import type { ControlSocket } from '../../internal/api/control.js';
+import type { Listening } from '../../internal/api/server.js';
 import { Engine } from '../../internal/engine/engine.js';
 import { VERSION } from '../../internal/engine/version.js';
 import { createLogger, type Logger } from '../../internal/telemetry/log.js';
@@ -28,9 +27,26 @@ export async function serveUntilSignal(flags: Record<string, string>): Promise<v
   process.on('uncaughtException', (error) => dieOf(error, log));
   // Refused before the port is taken: who holds the directory is the better answer.
   const dir = await engine.prepare();
+  try {
+    await run(engine, dir.controlSocket);
+  } catch (error) {
+    // Threads and perhaps the port are open already: only an exit ends the process.
+    failWith(error);
+    log.error({ err: error }, 'the server cannot start');
+    process.exit(EXIT.failed);
+  }
+}
+
+/** Resolves once the server serves; from then on signals decide. */
+async function run(engine: Engine, controlSocket: string): Promise<void> {
+  const { config, log } = engine;
+  // Its threads start while the routes are loaded here.
+  const opening = engine.open();
+  opening.catch(() => undefined);
+  const { createListener, listen, listenControl } = await routes();
   const listening = await listen(createListener(engine), config.server);
   log.info({ host: config.server.host, port: listening.port }, 'listening');
-  const control = await listenControl(dir.controlSocket, () => engine.operator);
+  const control = await listenControl(controlSocket, () => engine.operator);
   const stop = once(() => shutDown(engine, listening, control));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -43,14 +59,17 @@ export async function serveUntilSignal(flags: Record<string, string>): Promise<v
       );
     });
   }
-  try {
-    await engine.open();
-  } catch (error) {
-    // Threads and the port are open already: only an exit ends the process.
-    failWith(error);
-    log.error({ err: error }, 'the server cannot start');
-    process.exit(EXIT.failed);
-  }
+  await opening;
+}
+
+/** Loaded apart, so that the engine need not wait for them. */
+async function routes() {
+  const [app, server, control] = await Promise.all([
+    import('../../internal/api/app.js'),
+    import('../../internal/api/server.js'),
+    import('../../internal/api/control.js'),
+  ]);
+  return { ...app, ...server, ...control };
 }
 
 async function shutDown(

@@ -172,6 +172,14 @@ export class Engine implements Host {
     }
   }
 
+  /** What loads with its first use is loaded now that nobody waits for the start any more. */
+  private warm(store: ParquetStore): void {
+    store.ready().catch((error: unknown) => {
+      this.log.error({ err: error }, 'the query engine cannot be loaded');
+    });
+    void this.metrics.render();
+  }
+
   private openMetadata(): Promise<Metadata> {
     return openSqliteMetadata({
       path: this.config.auth.dbPath,
@@ -275,8 +283,7 @@ export class Engine implements Host {
     opened.flusher.start();
     this.sweeper = sweepHourly(opened.store, this.log);
     this.services = this.wired.services;
-    // The first rendering loads its library: better now than in a scrape.
-    void this.metrics.render();
+    this.warm(opened.store);
     this.log.info({ version: VERSION, data_dir: config.storage.dataDir }, 'ready');
   }
 }

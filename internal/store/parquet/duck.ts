@@ -5,8 +5,8 @@ import { assert } from '../../base/assert.js';
  * The only door to DuckDB: one instance in memory, connections that run side by side, statements
  * that can be interrupted, errors that carry their SQL.
  *
- * The module and the instance load in the background (about 100 ms, most of it the linker), so that
- * neither a start nor a first query waits for all of it.
+ * The module and the instance load with the first use (about 100 ms, most of it the linker); the
+ * engine asks for it once it serves, so that a start does not wait and a first query hardly does.
  */
 export interface DuckOptions {
   memoryLimitBytes: number;
@@ -84,7 +84,6 @@ export class Duck {
 
   constructor(options: DuckOptions) {
     this.options = options;
-    this.open();
   }
 
   /** Rejects if DuckDB cannot be loaded. */
