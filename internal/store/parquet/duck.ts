@@ -39,10 +39,10 @@ export class SqlError extends Error {
   /** With $n in the place of bound values, so it holds no user's text. */
   readonly sql: string;
 
-  constructor(sql: string, cause: unknown) {
+  constructor(sql: string, cause: unknown, kind?: SqlErrorKind) {
     const message = cause instanceof Error ? cause.message : String(cause);
     super(`cannot run a statement: ${message.split('\n', 1)[0]}`, { cause });
-    this.kind = kindOf(message);
+    this.kind = kind ?? kindOf(message);
     this.sql = sql;
   }
 }
@@ -59,9 +59,9 @@ function kindOf(message: string): SqlErrorKind {
 /** After one of these DuckDB refuses everything until it is opened anew. */
 const BROKEN = /^(FATAL|INTERNAL) Error|database has been invalidated/;
 
-type Api = typeof import('@duckdb/node-api');
+export type Api = typeof import('@duckdb/node-api');
 
-interface Opened {
+export interface Opened {
   api: Api;
   connect(): Promise<DuckDBConnection>;
   close(): void;
@@ -251,16 +251,17 @@ function raceAbort<T>(run: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-function bind(api: Api, value: SqlValue): DuckDBValue {
+export function bind(api: Api, value: SqlValue): DuckDBValue {
   return typeof value === 'object' ? new api.DuckDBTimestampTZValue(BigInt(value.us)) : value;
 }
 
 /** How long reading rows may hold the event loop before it lets others run, in milliseconds. */
 const SLICE_MS = 8;
 
-type Result = Awaited<ReturnType<DuckDBConnection['run']>>;
+type Result = Pick<Awaited<ReturnType<DuckDBConnection['run']>>, 'fetchAllChunks'>;
 
-async function readRows(result: Result): Promise<SqlCell[][]> {
+/** All rows, read in slices. */
+export async function readRows(result: Result): Promise<SqlCell[][]> {
   const rows: SqlCell[][] = [];
   let start = performance.now();
   for (const chunk of await result.fetchAllChunks()) {
@@ -283,7 +284,8 @@ function cell(value: unknown): SqlCell {
   return Number(value);
 }
 
-async function openInstance(options: DuckOptions): Promise<Opened> {
+/** An instance of its own with the settings that all have. */
+export async function openInstance(options: Omit<DuckOptions, 'maxConcurrent'>): Promise<Opened> {
   const api = await import('@duckdb/node-api');
   const instance = await api.DuckDBInstance.create(':memory:', {
     threads: String(options.threads),
@@ -300,7 +302,7 @@ async function openInstance(options: DuckOptions): Promise<Opened> {
   return { api, connect: () => instance.connect(), close: () => instance.closeSync() };
 }
 
-function settings({ directories }: DuckOptions): string[] {
+function settings({ directories }: Pick<DuckOptions, 'directories'>): string[] {
   // A path and the pattern that stands for it: both are looked at.
   const both = directories.flatMap((path) => [quoteText(`${path}/`), quotePath(`${path}/`)]);
   const allowed = [...new Set(both)].join(', ');

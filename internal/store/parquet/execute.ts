@@ -7,6 +7,7 @@ import type { Catalog, Located, LocatedPartition } from '../../metadata/metadata
 import type { LocalObjects } from '../../objects/local.js';
 import type { StatsQuery, StorePage, StoreQuery, StoreStats } from '../store.js';
 import { type Duck, type SqlCell, SqlError } from './duck.js';
+import type { RunningReads } from './garbage.js';
 import { type Guard, unavailable } from './guard.js';
 import * as plan from './plan.js';
 import { rowOf, type Statement, selectPage, selectStats } from './sql.js';
@@ -17,6 +18,7 @@ export interface ReadParts {
   catalog: Catalog;
   objects: LocalObjects;
   guard: Guard;
+  running: RunningReads;
 }
 
 /** The snapshot named a file that was replaced meanwhile: it is taken anew. */
@@ -33,11 +35,13 @@ export class Reader {
   }
 
   page(query: StoreQuery): Promise<StorePage> {
-    return this.withSnapshot(query, (located) => this.readPage(query, located));
+    const read = (located: Located) => this.readPage(query, located);
+    return this.parts.running.during(() => this.withSnapshot(query, read));
   }
 
   stats(query: StatsQuery): Promise<StoreStats> {
-    return this.withSnapshot(query, (located) => this.readStats(query, located));
+    const read = (located: Located) => this.readStats(query, located);
+    return this.parts.running.during(() => this.withSnapshot(query, read));
   }
 
   private async withSnapshot<T>(

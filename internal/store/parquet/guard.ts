@@ -48,6 +48,11 @@ export class Guard {
     this.whole.add(partitionId);
   }
 
+  /** The files are no longer named by the catalog. */
+  forget(partitionIds: readonly string[]): void {
+    for (const id of partitionIds) this.whole.delete(id);
+  }
+
   /** Whether all of them were found whole already: reads need not wait then. */
   knows(files: readonly Partition[]): boolean {
     return files.every(({ id }) => this.whole.has(id));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Clock, systemClock } from '../../base/clock.js';
 import type { UlidFactory } from '../../base/ulid.js';
 import { Fault } from '../../fault/fault.js';
-import type { Catalog } from '../../metadata/metadata.js';
+import type { Catalog, Partition, RowsGone } from '../../metadata/metadata.js';
 import { LocalObjects } from '../../objects/local.js';
 import type {
   SealedBatch,
@@ -15,10 +15,13 @@ import type {
   StoreStats,
 } from '../store.js';
 import { Duck } from './duck.js';
+import { DuckThread } from './duck-thread.js';
 import { Reader } from './execute.js';
 import { type FlushResult, FlushWriter } from './flush.js';
+import { Garbage, RunningReads } from './garbage.js';
 import { type Damage, Guard } from './guard.js';
 import { Inspector } from './inspector.js';
+import { type RewriteOrder, Rewriter, type Rewritten } from './rewrite.js';
 import { type SweepReport, sweep, sweepTemporaries } from './sweep.js';
 import { type VerifyOptions, type VerifyReport, verify } from './verify.js';
 
@@ -52,6 +55,12 @@ export interface ParquetStore extends Store {
   verify(options?: VerifyOptions): Promise<VerifyReport>;
   /** Removes what crashes left; see sweep.ts. To be called after the start and now and then. */
   sweep(): Promise<SweepReport>;
+  /** Makes one file of some without the rows that leave; see rewrite.ts. One at a time. */
+  rewrite(order: RewriteOrder): Promise<Rewritten>;
+  /** Takes away files all of whose rows leave. False if one of them is no longer live. */
+  drop(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean>;
+  /** Deletes replaced files that no read needs; how many are left. */
+  collectGarbage(): Promise<number>;
   /** Resolves once queries need not wait for the engine to load. */
   ready(): Promise<void>;
 }
@@ -64,7 +73,9 @@ export async function openParquetStore(options: ParquetStoreOptions): Promise<Pa
   await objects.makeFolder('events');
   const spill = join(await realpath(tmpDir), 'duckdb');
   // Of a process that is gone: only the holder of the data directory opens its store.
-  await rm(spill, { recursive: true, force: true });
+  for (const left of [spill, `${spill}-background`]) {
+    await rm(left, { recursive: true, force: true });
+  }
   await sweepTemporaries(tmpDir, Number.POSITIVE_INFINITY);
   const store = new EmbeddedStore(options, { objects, tmpDir: await realpath(tmpDir), spill });
   await store.countPartitions();
@@ -86,6 +97,8 @@ class EmbeddedStore implements ParquetStore {
   private readonly inspector = new Inspector();
   private readonly flusher: FlushWriter;
   private readonly reader: Reader;
+  private readonly garbage: Garbage;
+  private readonly rewriter: Rewriter;
   /** What the last write said, or null after one that went well. */
   private writeFault: Fault | null = null;
   private closing = false;
@@ -103,7 +116,15 @@ class EmbeddedStore implements ParquetStore {
     const ulid = () => ulids.next(Math.floor(this.clock.nowUs() / 1000));
     const trust = (id: string) => guard.trust(id);
     this.flusher = new FlushWriter({ duck, catalog, objects, inspector, tmpDir, ulid, trust });
-    this.reader = new Reader({ duck, catalog, objects, guard });
+    const monoMs = () => this.clock.monoMs();
+    const running = new RunningReads(monoMs);
+    this.reader = new Reader({ duck, catalog, objects, guard, running });
+    this.garbage = new Garbage({ catalog, objects, reads: running, monoMs });
+    const { garbage } = this;
+    const { inFlight } = this.flusher;
+    const thread = openThread(options, places);
+    const rewriteParts = { thread, catalog, objects, guard, garbage, tmpDir, ulid, inFlight };
+    this.rewriter = new Rewriter(rewriteParts);
   }
 
   async write(batch: SealedBatch): Promise<void> {
@@ -161,6 +182,26 @@ class EmbeddedStore implements ParquetStore {
     return report;
   }
 
+  async rewrite(order: RewriteOrder): Promise<Rewritten> {
+    this.refuseAfterClose();
+    const done = await this.rewriter.rewrite(order);
+    if (done.outcome === 'replaced') {
+      this.partitions.live += (done.output === null ? 0 : 1) - done.inputs.length;
+    }
+    return done;
+  }
+
+  async drop(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean> {
+    this.refuseAfterClose();
+    const done = await this.rewriter.drop(files, gone);
+    if (done) this.partitions.live -= files.length;
+    return done;
+  }
+
+  collectGarbage(): Promise<number> {
+    return this.garbage.collect();
+  }
+
   ready(): Promise<void> {
     return this.duck.ready();
   }
@@ -173,6 +214,7 @@ class EmbeddedStore implements ParquetStore {
 
   async close(): Promise<void> {
     this.closing = true;
+    await this.rewriter.close();
     await this.flusher.idle();
     await this.duck.close();
     await this.inspector.close();
@@ -200,6 +242,18 @@ class EmbeddedStore implements ParquetStore {
   private refuseAfterClose(): void {
     if (this.closing) throw new Fault('draining', 'the server is shutting down');
   }
+}
+
+/** Within this the background sorts; beyond it, it spills. */
+const BACKGROUND_MEMORY = 256 * 2 ** 20;
+
+function openThread({ duckdb }: ParquetStoreOptions, places: Places): DuckThread {
+  const { objects, tmpDir, spill } = places;
+  return new DuckThread({
+    memoryLimitBytes: Math.min(BACKGROUND_MEMORY, duckdb.memoryLimitBytes),
+    directories: [objects.root, tmpDir],
+    spillDirectory: `${spill}-background`,
+  });
 }
 
 function openDuck({ duckdb }: ParquetStoreOptions, places: Places): Duck {

@@ -17,7 +17,7 @@ export interface Statement {
 }
 
 /** Collects bound values; equal ones share a parameter. */
-class Parameters {
+export class Parameters {
   readonly values: SqlValue[] = [];
   private readonly known = new Map<string, string>();
 
@@ -154,7 +154,7 @@ function branchConditions(branch: Branch, wanted: Wanted, parameters: Parameters
 }
 
 /** A filter as one condition, its window included; '' if it selects everything. */
-function allOf(filter: EventFilter, parameters: Parameters): string {
+export function allOf(filter: EventFilter, parameters: Parameters): string {
   const { sinceUs, untilUs } = filter;
   const window = [
     ...(sinceUs === undefined ? [] : [`time >= ${parameters.time(sinceUs)}`]),
@@ -206,7 +206,7 @@ function listOf(values: readonly string[], parameters: Parameters): string {
 }
 
 /** An empty list selects nothing: it must never widen a result. */
-function oneOf(
+export function oneOf(
   column: string,
   values: readonly string[] | undefined,
   parameters: Parameters,

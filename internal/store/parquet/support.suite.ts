@@ -16,7 +16,7 @@ export class TestStore {
   catalog: Catalog;
   private metadata: Metadata;
   private readonly dataDir: string;
-  private readonly change: (catalog: Catalog) => Catalog;
+  private change: (catalog: Catalog) => Catalog;
 
   private constructor(dataDir: string, metadata: Metadata, change: (c: Catalog) => Catalog) {
     this.dataDir = dataDir;
@@ -41,6 +41,12 @@ export class TestStore {
     this.catalog = this.change(this.metadata.catalog);
     await this.start();
     return this.store;
+  }
+
+  /** The same, with something else between the store and its catalog. */
+  async reopenWith(change: (catalog: Catalog) => Catalog): Promise<void> {
+    this.change = change;
+    await this.reopen();
   }
 
   async close(): Promise<void> {

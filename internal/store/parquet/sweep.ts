@@ -91,7 +91,9 @@ async function findOrphans({ catalog, objects, inFlight, nowMs }: SweepParts): P
   // Asked after the listing: the other order would take a file committed in between for an orphan.
   const partitions = await catalog.partitions();
   const named = new Set(partitions.map(({ key }) => key));
-  return { keys: old.filter((key) => !named.has(key)), named: named.size };
+  // What was replaced is known by name and goes by its own way (garbage.ts).
+  const known = new Set([...named, ...(await catalog.garbage())]);
+  return { keys: old.filter((key) => !known.has(key)), named: named.size };
 }
 
 /** What the note of a file says; see flush.ts. */

@@ -67,7 +67,8 @@ export async function verify(
       const { files, bytes } = report;
       onProgress?.({ files, ofFiles: partitions.length, bytes, ofBytes });
     }
-    const named = new Set(partitions.map(({ key }) => key));
+    const replaced = await parts.catalog.garbage();
+    const named = new Set([...partitions.map(({ key }) => key), ...replaced]);
     for (const key of onDisk) {
       if (!named.has(key) && !parts.inFlight.has(key)) report.findings.push(orphan(key));
     }

@@ -1,0 +1,59 @@
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { known } from '../../base/assert.js';
+import { SqlError, type SqlErrorKind } from './duck.js';
+import { SteppedDuck } from './duck-steps.js';
+import type { BackgroundInput, BackgroundReport, BackgroundStatement } from './duck-thread.js';
+
+/** The background thread: runs statements one after another, at a low priority. */
+const port = known(parentPort, 'parent of the background thread');
+const input = workerData as BackgroundInput;
+const stop = new Int32Array(input.stop);
+
+/** A tenth of what a thread of normal priority gets where both want the processor. */
+const NICE = 10;
+/** Rows of one message: reading a larger one would hold the other side's event loop. */
+const ROWS_PER_MESSAGE = 1_000;
+
+/** Linux only, where a thread has a priority of its own; elsewhere it stays as it is. */
+function lowerPriority(): void {
+  try {
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+    setPriority(thread, NICE);
+  } catch {
+    // No such file, or not allowed: the work is the same, only less modest.
+  }
+}
+
+async function answer(duck: Promise<SteppedDuck>, statement: BackgroundStatement): Promise<void> {
+  const { ticket, sql, values } = statement;
+  const say = (report: BackgroundReport) => port.postMessage(report);
+  try {
+    const rows = await (await duck).run(sql, values);
+    let at = 0;
+    for (; at + ROWS_PER_MESSAGE < rows.length; at += ROWS_PER_MESSAGE) {
+      say({ ticket, rows: rows.slice(at, at + ROWS_PER_MESSAGE), more: true });
+    }
+    say({ ticket, rows: rows.slice(at), more: false });
+  } catch (error) {
+    const kind: SqlErrorKind = error instanceof SqlError ? error.kind : 'resources';
+    const message = error instanceof Error ? error.message : String(error);
+    say({ ticket, message, kind });
+  }
+}
+
+lowerPriority();
+const opening = SteppedDuck.open(input.options, () => Atomics.load(stop, 0) !== 0);
+opening.catch(() => undefined);
+let last: Promise<void> = Promise.resolve();
+port.on('message', (statement: BackgroundStatement | 'close') => {
+  last = last.then(async () => {
+    if (statement !== 'close') return answer(opening, statement);
+    await opening.then(
+      (duck) => duck.close(),
+      () => undefined,
+    );
+    port.close();
+  });
+});
