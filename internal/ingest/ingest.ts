@@ -35,6 +35,11 @@ export interface IngestParts {
   onAppended(): void;
 }
 
+export interface WriteOptions {
+  contents?: readonly string[];
+  answerOf?: (outcome: WriteOutcome) => Answer | null;
+}
+
 export interface WriteOutcome {
   /** At i: null if event i was stored, or the id of the first event with its key. */
   firstIds: (string | null)[];
@@ -59,12 +64,12 @@ export class Ingest {
    * Stores the events of one request, all or none; resolves once they are durable and readable.
    * Events whose key was seen are left out and named.
    *
-   * @param answerOf what to keep for an Idempotency-Key, made once the outcome is known; null:
-   * nothing
+   * @param options.contents JSON.stringify(content) of each event, if the caller has it
+   * @param options.answerOf what to keep for an Idempotency-Key, made once the outcome is known
    */
   async write(
     events: readonly Event[],
-    answerOf?: (outcome: WriteOutcome) => Answer | null,
+    { contents, answerOf }: WriteOptions = {},
   ): Promise<WriteOutcome> {
     await this.room();
     const claims = await this.claim(events);
@@ -73,7 +78,7 @@ export class Ingest {
     for (let i = 0; i < events.length; i++) {
       if (claims.firstIds[i] !== null) continue;
       fresh.push(events[i]);
-      lines.push(rowLine(events[i]));
+      lines.push(rowLine(events[i], contents?.[i]));
     }
     const duplicates = events.length - fresh.length;
     const outcome = { firstIds: claims.firstIds, stored: fresh.length, duplicates };

@@ -122,11 +122,14 @@ export class Remember {
     events: readonly Event[],
     answerOf?: (outcome: WriteOutcome) => Answer | null,
   ): Promise<RememberedBatch> {
-    const outcome = await this.parts.ingest.write(events, answerOf);
+    // Escaped once, for the log and for the answer.
+    const contents = events.map(({ content }) => JSON.stringify(content));
+    const outcome = await this.parts.ingest.write(events, { contents, answerOf });
     const batch: RememberedBatch = { memories: [], duplicates: outcome.duplicates, skipped: [] };
     for (let i = 0; i < events.length; i++) {
       const firstId = outcome.firstIds[i];
-      if (firstId === null) batch.memories.push({ event: events[i], deleted: false });
+      const content = contents[i];
+      if (firstId === null) batch.memories.push({ event: events[i], deleted: false, content });
       else batch.skipped.push({ index: i, id: firstId });
     }
     return batch;
