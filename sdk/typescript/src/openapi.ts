@@ -8,40 +8,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List memories
-         * @description Newest first unless `order=asc`. All filters must match. For the next page send `next_cursor` as
-         *     `cursor`, with the same filters: a cursor stays right while memories arrive, an offset does not.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["listMemories"];
         put?: never;
-        /**
-         * Store one memory, a batch, or a stream of lines
-         * @description One object stores one memory. `{"memories": [...]}` stores up to 1000 at once, all or none,
-         *     in at most 10485760 bytes. `application/x-ndjson` takes one memory a line (1 MiB each), any number
-         *     of them, and says which lines it refused; of a cut stream whole lines may be stored.
-         *
-         *     The answer is sent once everything in it is on the disk.
-         *
-         *     **Duplicates.** A memory is refused if an equal one was stored in the last 24 hours:
-         *     equal in its `dedup_key`, or, without one, in agent, session, event type, content and sent time.
-         *     One memory answers 409 with the `id` of the first one; a batch and a stream count them.
-         *
-         *     **Retries.** With an `Idempotency-Key` the same request, sent again within 24 hours, gets the
-         *     first answer; not for streams.
-         *
-         *     Needs the permission `write`.
-         */
         post: operations["rememberMemories"];
-        /**
-         * Erase all memories that match
-         * @description At least one filter is needed. They vanish from every answer at once, and from the files before the
-         *     `deadline` of the erasure: see GET /api/v1/erasures/{id}.
-         *
-         *     Needs the permission `write`.
-         */
         delete: operations["forgetMemories"];
         options?: never;
         head?: never;
@@ -55,21 +24,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get a memory
-         * @description By its id alone, which carries its time: fast in any history.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getMemory"];
         put?: never;
         post?: never;
-        /**
-         * Erase a memory
-         * @description It vanishes from every answer at once. An equal memory may be stored again.
-         *
-         *     Needs the permission `write`.
-         */
         delete: operations["forgetMemory"];
         options?: never;
         head?: never;
@@ -85,13 +42,6 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Search memories
-         * @description By type, tags, importance, time and a literal part of the content, whatever its case. Everything
-         *     that is given must match; of `memory_types` and `event_types` one suffices.
-         *
-         *     Needs the permission `read`.
-         */
         post: operations["searchMemories"];
         delete?: never;
         options?: never;
@@ -106,13 +56,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Export memories as lines
-         * @description Oldest first, without pages, however many there are. The last line is `{"end":true,"count":n}`:
-         *     where it is missing, the stream was cut.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["exportMemories"];
         put?: never;
         post?: never;
@@ -129,20 +72,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List agents
-         * @description Newest registration first.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["listAgents"];
         put?: never;
-        /**
-         * Register an agent
-         * @description Optional: memories can be stored for any agent_id.
-         *
-         *     Needs the permission `write`.
-         */
         post: operations["registerAgent"];
         delete?: never;
         options?: never;
@@ -157,22 +88,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get an agent
-         * @description By id, or else by name.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getAgent"];
         put?: never;
         post?: never;
-        /**
-         * Remove an agent
-         * @description Its registration. Memories stored under its id or its name stay, unless `memories=true`: then they
-         *     are erased, and `x-erasure-id` names the erasure.
-         *
-         *     Needs the permission `write`.
-         */
         delete: operations["removeAgent"];
         options?: never;
         head?: never;
@@ -186,12 +104,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List memories of an agent
-         * @description Of the last 24 hours unless `since` says otherwise. It need not be registered.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["listAgentMemories"];
         put?: never;
         post?: never;
@@ -208,12 +120,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get statistics of an agent
-         * @description Counts of its memories and of its registered sessions. It need not be registered.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getAgentStats"];
         put?: never;
         post?: never;
@@ -230,20 +136,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List sessions
-         * @description Newest first.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["listSessions"];
         put?: never;
-        /**
-         * Open a session
-         * @description Optional: memories can be stored for any session_id.
-         *
-         *     Needs the permission `write`.
-         */
         post: operations["createSession"];
         delete?: never;
         options?: never;
@@ -258,29 +152,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get a session
-         * @description Its registration, with its metadata.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getSession"];
-        /**
-         * Update, close or reopen a session
-         * @description Metadata is merged key by key at its top level; a key that is null goes. Closing sets `closed_at`,
-         *     reopening clears it. A closed session still takes memories.
-         *
-         *     Needs the permission `write`.
-         */
         put: operations["updateSession"];
         post?: never;
-        /**
-         * Remove a session
-         * @description Its registration. Its memories stay, unless `memories=true`: then they are erased, and
-         *     `x-erasure-id` names the erasure.
-         *
-         *     Needs the permission `write`.
-         */
         delete: operations["removeSession"];
         options?: never;
         head?: never;
@@ -294,12 +168,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List memories of a session
-         * @description It need not be registered; one without memories has an empty list.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["listSessionMemories"];
         put?: never;
         post?: never;
@@ -318,18 +186,6 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Render a session for a prompt
-         * @description Markdown with what happened, what was decided and what failed, newest first, within `max_tokens`
-         *     (counted with the tokenizer o200k_base). Where it does not fit, the least important and then the
-         *     oldest memories are left out, and long ones are cut.
-         *
-         *     What is stored is data: no memory can open a heading, a list item, a code fence or a link of its own
-         *     in this text, whatever it contains. An unknown session has a context with its heading only, and
-         *     `registered` is false.
-         *
-         *     Needs the permission `read`.
-         */
         post: operations["getSessionContext"];
         delete?: never;
         options?: never;
@@ -344,12 +200,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get the key of this request
-         * @description What it may do and whose it is. Any valid key may ask.
-         *
-         *     Any valid key may.
-         */
         get: operations["getOwnKey"];
         put?: never;
         post?: never;
@@ -366,21 +216,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List keys
-         * @description All keys of the organization, revoked ones too, without their secrets.
-         *
-         *     Needs the permission `admin`.
-         */
         get: operations["listKeys"];
         put?: never;
-        /**
-         * Create a key
-         * @description The secret `key` is in this answer only: nothing can show it again. Without `permissions` it may
-         *     read and write.
-         *
-         *     Needs the permission `admin`.
-         */
         post: operations["createKey"];
         delete?: never;
         options?: never;
@@ -398,12 +235,6 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Revoke a key
-         * @description For ever, and within 5 seconds everywhere. A key may revoke itself.
-         *
-         *     Needs the permission `admin`.
-         */
         delete: operations["revokeKey"];
         options?: never;
         head?: never;
@@ -417,20 +248,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get the retention
-         * @description In days by event time; null keeps everything.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getRetention"];
-        /**
-         * Set the retention
-         * @description It holds at once, for what is stored already too: older memories vanish from every answer. `null`
-         *     goes back to the default of the server.
-         *
-         *     Needs the permission `admin`.
-         */
         put: operations["setRetention"];
         post?: never;
         delete?: never;
@@ -446,13 +264,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get an erasure
-         * @description Erased memories are in no answer any more; this says how many files may still hold their bytes, and
-         *     by when they will not.
-         *
-         *     Needs the permission `read`.
-         */
         get: operations["getErasure"];
         put?: never;
         post?: never;
@@ -469,12 +280,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Whether the process lives
-         * @description 200 as long as it answers at all: for a liveness probe.
-         *
-         *     Needs no key.
-         */
         get: operations["getHealth"];
         put?: never;
         post?: never;
@@ -491,13 +296,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Whether requests can be served
-         * @description `ready`: reads and writes; `degraded`: only reads (the disk is full), or a damaged file was left
-         *     out; `not ready`: neither. For a readiness probe.
-         *
-         *     Needs no key.
-         */
         get: operations["getReadiness"];
         put?: never;
         post?: never;
@@ -514,12 +312,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Metrics for Prometheus
-         * @description In the text format of Prometheus.
-         *
-         *     Needs no key.
-         */
         get: operations["getMetrics"];
         put?: never;
         post?: never;
@@ -536,12 +328,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * This description
-         * @description OpenAPI 3.1, with the limits of this server.
-         *
-         *     Needs no key.
-         */
         get: operations["getOpenApi"];
         put?: never;
         post?: never;
@@ -558,12 +344,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * This description for people
-         * @description A page for browsers; it loads nothing from anywhere else.
-         *
-         *     Needs no key.
-         */
         get: operations["getReference"];
         put?: never;
         post?: never;
@@ -1225,7 +1005,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of memories. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1238,7 +1017,6 @@ export interface operations {
                     "application/json": components["schemas"]["MemoryList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1248,7 +1026,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1258,7 +1035,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1268,7 +1044,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1279,7 +1054,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1289,7 +1063,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1323,7 +1096,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A stream of lines was read to its end; what could be stored is stored. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1336,7 +1108,6 @@ export interface operations {
                     "application/json": components["schemas"]["MemoryStream"];
                 };
             };
-            /** @description Stored: the memory, or what the batch stored. */
             201: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1349,7 +1120,6 @@ export interface operations {
                     "application/json": components["schemas"]["Memory"] | components["schemas"]["MemoryBatch"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1359,7 +1129,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1369,7 +1138,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1379,7 +1147,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description It conflicts with what is there. */
             409: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1389,7 +1156,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1399,7 +1165,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1409,7 +1174,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The Idempotency-Key was used with another body. */
             422: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1419,7 +1183,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1430,7 +1193,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1440,7 +1202,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1480,7 +1241,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How many vanished. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1494,7 +1254,6 @@ export interface operations {
                     "application/json": components["schemas"]["Deletion"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1504,7 +1263,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1514,7 +1272,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1524,7 +1281,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1535,7 +1291,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1545,7 +1300,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1573,7 +1327,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The memory. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1586,7 +1339,6 @@ export interface operations {
                     "application/json": components["schemas"]["Memory"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1596,7 +1348,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1606,7 +1357,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1616,7 +1366,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1626,7 +1375,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1637,7 +1385,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1647,7 +1394,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1675,7 +1421,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
             204: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1687,7 +1432,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1697,7 +1441,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1707,7 +1450,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1717,7 +1459,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1727,7 +1468,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1738,7 +1478,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1748,7 +1487,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1775,7 +1513,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A page of what was found. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1788,7 +1525,6 @@ export interface operations {
                     "application/json": components["schemas"]["SearchResult"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1798,7 +1534,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1808,7 +1543,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1818,7 +1552,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1828,7 +1561,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1838,7 +1570,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1849,7 +1580,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1859,7 +1589,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1899,7 +1628,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A memory a line, and a last line that says how many. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1912,7 +1640,6 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1922,7 +1649,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1932,7 +1658,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1942,7 +1667,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1953,7 +1677,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1963,7 +1686,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -1990,7 +1712,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of agents. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2003,7 +1724,6 @@ export interface operations {
                     "application/json": components["schemas"]["AgentList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2013,7 +1733,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2023,7 +1742,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2033,7 +1751,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2044,7 +1761,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2054,7 +1770,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2087,7 +1802,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Registered. */
             201: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2100,7 +1814,6 @@ export interface operations {
                     "application/json": components["schemas"]["Agent"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2110,7 +1823,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2120,7 +1832,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2130,7 +1841,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description It conflicts with what is there. */
             409: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2140,7 +1850,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2150,7 +1859,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2160,7 +1868,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The Idempotency-Key was used with another body. */
             422: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2170,7 +1877,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2181,7 +1887,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2191,7 +1896,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2219,7 +1923,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The agent. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2232,7 +1935,6 @@ export interface operations {
                     "application/json": components["schemas"]["Agent"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2242,7 +1944,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2252,7 +1953,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2262,7 +1962,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2272,7 +1971,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2283,7 +1981,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2293,7 +1990,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2324,7 +2020,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
             204: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2336,7 +2031,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2346,7 +2040,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2356,7 +2049,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2366,7 +2058,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2376,7 +2067,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2387,7 +2077,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2397,7 +2086,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2449,7 +2137,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of memories. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2462,7 +2149,6 @@ export interface operations {
                     "application/json": components["schemas"]["MemoryList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2472,7 +2158,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2482,7 +2167,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2492,7 +2176,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2503,7 +2186,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2513,7 +2195,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2541,7 +2222,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The counts. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2554,7 +2234,6 @@ export interface operations {
                     "application/json": components["schemas"]["AgentStats"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2564,7 +2243,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2574,7 +2252,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2584,7 +2261,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2595,7 +2271,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2605,7 +2280,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2636,7 +2310,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of sessions. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2649,7 +2322,6 @@ export interface operations {
                     "application/json": components["schemas"]["SessionList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2659,7 +2331,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2669,7 +2340,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2679,7 +2349,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2690,7 +2359,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2700,7 +2368,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2733,7 +2400,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Opened. */
             201: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2746,7 +2412,6 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2756,7 +2421,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2766,7 +2430,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2776,7 +2439,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2786,7 +2448,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2796,7 +2457,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The Idempotency-Key was used with another body. */
             422: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2806,7 +2466,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2817,7 +2476,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2827,7 +2485,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2855,7 +2512,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The session. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2868,7 +2524,6 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2878,7 +2533,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2888,7 +2542,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2898,7 +2551,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2908,7 +2560,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2919,7 +2570,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2929,7 +2579,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2962,7 +2611,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description As it is now. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2975,7 +2623,6 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2985,7 +2632,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -2995,7 +2641,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3005,7 +2650,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3015,7 +2659,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3025,7 +2668,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3035,7 +2677,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3046,7 +2687,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3056,7 +2696,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3087,7 +2726,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone. */
             204: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3099,7 +2737,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3109,7 +2746,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3119,7 +2755,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3129,7 +2764,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3139,7 +2773,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3150,7 +2783,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3160,7 +2792,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3212,7 +2843,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of memories. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3225,7 +2855,6 @@ export interface operations {
                     "application/json": components["schemas"]["MemoryList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3235,7 +2864,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3245,7 +2873,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3255,7 +2882,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3266,7 +2892,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3276,7 +2901,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3305,11 +2929,10 @@ export interface operations {
         /** @description What to show, or nothing for the last 24 hours. */
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["ContextInput"];
+                "application/json": components["schemas"]["ContextInput"] | null;
             };
         };
         responses: {
-            /** @description The context. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3322,7 +2945,6 @@ export interface operations {
                     "application/json": components["schemas"]["SessionContext"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3332,7 +2954,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3342,7 +2963,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3352,7 +2972,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3362,7 +2981,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3372,7 +2990,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3383,7 +3000,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3393,7 +3009,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3415,7 +3030,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The key, without its secret. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3428,7 +3042,6 @@ export interface operations {
                     "application/json": components["schemas"]["KeySelf"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3438,7 +3051,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3448,7 +3060,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3459,7 +3070,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3469,7 +3079,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3491,7 +3100,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The keys. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3504,7 +3112,6 @@ export interface operations {
                     "application/json": components["schemas"]["KeyList"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3514,7 +3121,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3524,7 +3130,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3534,7 +3139,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3545,7 +3149,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3555,7 +3158,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3582,7 +3184,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created. */
             201: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3595,7 +3196,6 @@ export interface operations {
                     "application/json": components["schemas"]["KeyCreated"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3605,7 +3205,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3615,7 +3214,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3625,7 +3223,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3635,7 +3232,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3645,7 +3241,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3656,7 +3251,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3666,7 +3260,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3694,7 +3287,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does not work any more. */
             204: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3705,7 +3297,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3715,7 +3306,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3725,7 +3315,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3735,7 +3324,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3745,7 +3333,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description It conflicts with what is there. */
             409: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3755,7 +3342,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3766,7 +3352,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3776,7 +3361,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3798,7 +3382,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How long memories are kept. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3811,7 +3394,6 @@ export interface operations {
                     "application/json": components["schemas"]["Retention"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3821,7 +3403,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3831,7 +3412,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3841,7 +3421,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3852,7 +3431,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3862,7 +3440,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3889,7 +3466,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How long memories are kept. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3902,7 +3478,6 @@ export interface operations {
                     "application/json": components["schemas"]["Retention"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3912,7 +3487,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3922,7 +3496,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3932,7 +3505,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description More than the server takes at once. */
             413: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3942,7 +3514,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The body comes in a form that the server does not read. */
             415: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3952,7 +3523,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3963,7 +3533,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -3973,7 +3542,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4001,7 +3569,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How far it has come. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4014,7 +3581,6 @@ export interface operations {
                     "application/json": components["schemas"]["Erasure"];
                 };
             };
-            /** @description Something in the request is wrong; `field` names it. Nothing was changed. */
             400: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4024,7 +3590,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key is missing or not valid. */
             401: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4034,7 +3599,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description The API key lacks the permission. */
             403: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4044,7 +3608,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description There is no such thing in this organization. */
             404: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4054,7 +3617,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Too many requests with this key. */
             429: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4065,7 +3627,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description A bug of the server. */
             500: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4075,7 +3636,6 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description Not at the moment: send it again after Retry-After. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4097,7 +3657,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It lives. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4107,7 +3666,6 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description The headers of the request are larger than the server reads. No body. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -4125,7 +3683,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description They can. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4135,14 +3692,12 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description The headers of the request are larger than the server reads. No body. */
             431: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description They cannot, at the moment. */
             503: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4164,7 +3719,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The metrics. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4174,7 +3728,6 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description The headers of the request are larger than the server reads. No body. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -4192,7 +3745,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The document. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4202,7 +3754,6 @@ export interface operations {
                     "application/json": Record<string, never>;
                 };
             };
-            /** @description The headers of the request are larger than the server reads. No body. */
             431: {
                 headers: {
                     [name: string]: unknown;
@@ -4220,7 +3771,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The page. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
@@ -4230,7 +3780,6 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description The headers of the request are larger than the server reads. No body. */
             431: {
                 headers: {
                     [name: string]: unknown;
