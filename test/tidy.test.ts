@@ -102,6 +102,7 @@ const DOORS: readonly [RegExp, RegExp][] = [
   [/^toml$/, /^internal\/config\//],
   [/^(?:hono|@hono\/)/, /^internal\/api\//],
   [/^commander$/, /^cmd\//],
+  [/^@modelcontextprotocol\//, /^internal\/mcp\//],
 ];
 
 test('each driver has one door', () => {
@@ -129,6 +130,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['auth'],
   ['memory', 'session', 'agent'],
   ['engine'],
+  ['mcp'],
   ['api'],
 ];
 

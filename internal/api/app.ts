@@ -10,6 +10,7 @@ import { errorReply } from './errors.js';
 import { guarded, type Handler, requestIdOf } from './guard.js';
 import { BareRequest, type Env, fromHono, send, toResponse } from './http.js';
 import * as keys from './keys.js';
+import * as mcp from './mcp.js';
 import * as memories from './memories.js';
 import * as ofActors from './openapi/actors.js';
 import * as ofAdmin from './openapi/admin.js';
@@ -18,15 +19,16 @@ import type { DescribedRoute, Operation } from './openapi/operation.js';
 import * as operations from './operations.js';
 import { Reference } from './reference.js';
 import type { Policy } from './request.js';
+import { refuseCrossSite } from './same-site.js';
 import * as sessions from './sessions.js';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /**
  * One route: who may call it, what answers, and what clients are told of it. A route cannot be
- * added without a policy and a description.
+ * added without a policy and a description. Null: a protocol of its own, described elsewhere.
  */
-export type Route = readonly [Method, string, Policy, Handler, Operation];
+export type Route = readonly [Method, string, Policy, Handler, Operation | null];
 
 /** The route table. */
 export const ROUTES: readonly Route[] = [
@@ -69,6 +71,8 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/api/v1/retention', 'read', keys.retention, ofAdmin.getRetention],
   ['PUT', '/api/v1/retention', 'admin', keys.setRetention, ofAdmin.setRetention],
   ['GET', '/api/v1/erasures/:id', 'read', keys.erasure, ofAdmin.getErasure],
+  // Each tool needs the permission of the routes that it calls.
+  ['POST', '/mcp', 'any', (request) => mcp.answer(request, ROUTES), null],
 ];
 
 type OpenHandler = (
@@ -93,10 +97,10 @@ export function describedRoutes(): DescribedRoute[] {
   const open = OPEN_ROUTES.flatMap(([path, , operation]) =>
     operation === null ? [] : [{ method: 'GET', path, policy: 'public', operation }],
   );
-  return [
-    ...ROUTES.map(([method, path, policy, , operation]) => ({ method, path, policy, operation })),
-    ...open,
-  ];
+  const keyed = ROUTES.flatMap(([method, path, policy, , operation]) =>
+    operation === null ? [] : [{ method, path, policy, operation }],
+  );
+  return [...keyed, ...open];
 }
 
 /** Headers of answers that a web page may read. */
@@ -109,13 +113,24 @@ const EXPOSED = [
   'ratelimit-reset',
 ];
 
+/** How clients of MCP authenticate (RFC 6750, 3). */
+const CHALLENGE = 'Bearer realm="memtrace"';
+
 /** The HTTP interface. Answers from the first moment; its verbs once the host has services. */
 export function createApp(host: Host): Hono<Env> {
   const app = new Hono<Env>();
   const origins = host.config.server.corsOrigins;
   if (origins.length > 0) {
-    app.use('/api/v1/*', cors({ origin: [...origins], exposeHeaders: EXPOSED }));
+    // In a list the middleware takes "*" for the name of an origin.
+    const origin = origins.includes('*') ? '*' : [...origins];
+    const allow = cors({ origin, exposeHeaders: EXPOSED });
+    for (const path of ['/api/v1/*', '/mcp']) app.use(path, allow);
   }
+  app.use('/mcp', async (c, next) => {
+    refuseCrossSite(fromHono(c), host.config.server);
+    await next();
+    if (c.res.status === 401) c.res.headers.set('www-authenticate', CHALLENGE);
+  });
   for (const [method, path, policy, handler] of ROUTES) {
     const answer = guarded(host, { method, path, policy, handler });
     app.on(method, path, async (c) => toResponse(await answer(fromHono(c))));

@@ -88,11 +88,13 @@ export interface SentBody {
 
 /**
  * The bytes of a body within the shared budget; `release` when its events are stored. Rejects with
- * `overloaded` before anything of it is read.
+ * `overloaded` before anything of it is read, with `body_too_large` beyond `max` bytes.
  */
-export async function takeBody(request: ApiRequest): Promise<SentBody> {
+export async function takeBody(
+  request: ApiRequest,
+  max = request.host.config.limits.bodyBytes,
+): Promise<SentBody> {
   const { services, host, caller, http } = request;
-  const max = host.config.limits.bodyBytes;
   const source = sourceOf(request);
   const declared = declaredLength(source);
   const plain = source.headers('content-encoding') === undefined;

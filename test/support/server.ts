@@ -28,6 +28,8 @@ export interface StartOptions {
   args?: readonly string[];
   /** Flags of node itself, before the program. */
   nodeArgs?: readonly string[];
+  /** Default: a free one. For a restart that clients must find again. */
+  port?: number;
   /** Default 30,000. */
   readyTimeoutMs?: number;
   /** Told the process id at once, e.g. to kill it before it is ready. */
@@ -97,7 +99,7 @@ export async function freePort(): Promise<number> {
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
   const dataDir = options.dataDir ?? tempDir();
   for (let attempt = 1; ; attempt += 1) {
-    const server = launch(options, dataDir, await freePort());
+    const server = launch(options, dataDir, options.port ?? (await freePort()));
     try {
       await server.ready;
       return server;
