@@ -7,7 +7,12 @@ import { missing, ROOT, run, tool } from './tools.js';
 
 const shellcheck = tool('shellcheck');
 const analyze = tool('systemd-analyze');
-const SCRIPTS = ['deploy/install.sh', 'deploy/arc/deploy-arc.sh', 'test/deploy/install-in-root.sh'];
+const SCRIPTS = [
+  'deploy/install.sh',
+  'deploy/arc/deploy-arc.sh',
+  'test/deploy/install-in-root.sh',
+  'test/deploy/run-locked-down.sh',
+];
 
 describe.skipIf(missing('shellcheck', shellcheck))('scripts', () => {
   it.each(SCRIPTS)('%s passes shellcheck', (script) => {
@@ -56,6 +61,19 @@ describe.skipIf(missing('a throwaway root with a node for all users', canLayer()
     }, 180_000);
   },
 );
+
+const isRoot = process.getuid?.() === 0 ? true : null;
+
+describe.skipIf(missing('mount namespaces', isRoot, tool('unshare'), canLayer()))('the pod', () => {
+  it('serves without privileges on a read-only root, and flushes at its stop', () => {
+    const script = join(ROOT, 'test/deploy/run-locked-down.sh');
+    const args = [ROOT, process.execPath];
+    const { status, stdout, stderr } = spawnSync(script, args, { encoding: 'utf8' });
+    expect(status, stdout + stderr).toBe(0);
+    expect(stdout).toContain('ok: flushed at the stop');
+    expect(stdout).toContain('ok: ran locked down');
+  }, 60_000);
+});
 
 describe('deploy-arc.sh', () => {
   const script = join(ROOT, 'deploy/arc/deploy-arc.sh');

@@ -49,7 +49,7 @@ check 'one version' 1 "$(find "$root/opt/memtrace" -mindepth 1 -maxdepth 1 -type
 command=$(sed -n 's/^ExecStart=//p' "$root/etc/systemd/system/memtrace.service")
 port=$((20000 + RANDOM % 20000))
 # shellcheck disable=SC2086
-in_root runuser -u memtrace -- env -C /var/lib/memtrace $command --port "$port" >"$layer/log" 2>&1 &
+chroot --userspec=memtrace:memtrace "$root" env -C /var/lib/memtrace $command --port "$port" >"$layer/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do
   in_root node -e "fetch('http://127.0.0.1:$port/ready').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))" && break
@@ -64,7 +64,9 @@ check 'a working write' 201 "$status" || { cat "$layer/log"; exit 1; }
 check 'the command line beside a running server' acme "$(in_root memtrace org create acme --json | in_root node -p 'JSON.parse(require("fs").readFileSync(0)).name')"
 check 'files of one owner' memtrace "$(in_root find /var/lib/memtrace -printf '%u\n' | sort -u)"
 kill "$server"
-wait "$server" || true
+code=0
+wait "$server" || code=$?
+check 'a clean stop' 0 "$code"
 
 in_root "$CHECKOUT/deploy/install.sh" --uninstall
 check 'the program is gone' no "$(test -e "$root/opt/memtrace" && echo yes || echo no)"
