@@ -103,11 +103,13 @@ for (const one of cases) {
   }
   const best = (list) => list.reduce((a, b) => (b.rate > a.rate ? b : a));
   const [ceiling, log] = [best(bares), best(logs)];
+  const spread = (list) => [0.5, 0.99, 1].map((q) => quantile(list, q).toFixed(2)).join('/');
   console.log(
     `${one.name.padEnd(20)} log ${log.rate.toFixed(0).padStart(7)}/s` +
-      `  bare ${ceiling.rate.toFixed(0).padStart(7)}/s  ratio ${(log.rate / ceiling.rate).toFixed(2)}` +
-      `  ack p50/p99/max ${[0.5, 0.99, 1].map((q) => quantile(log.waits, q).toFixed(2)).join('/')} ms` +
-      `  fsync p50/p99/max ${[0.5, 0.99, 1].map((q) => quantile(log.syncs, q).toFixed(2)).join('/')} ms` +
+      `  bare ${ceiling.rate.toFixed(0).padStart(7)}/s` +
+      `  ratio ${(log.rate / ceiling.rate).toFixed(2)}` +
+      `  ack p50/p99/max ${spread(log.waits)} ms` +
+      `  fsync p50/p99/max ${spread(log.syncs)} ms` +
       `  cpu ${log.cpuUs.toFixed(1)} µs/append`,
   );
 }

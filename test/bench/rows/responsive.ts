@@ -23,6 +23,8 @@ export const responsiveRow: Row = {
     }).finally(() => {
       going = false;
     });
+    // The metric tells the lag since the last look: this look ends the start.
+    await client.get('/metrics');
     const waits = await whileTrue(
       () => going,
       () => client.get('/health'),
@@ -32,7 +34,7 @@ export const responsiveRow: Row = {
     const { text } = await client.get('/metrics');
     client.close();
     const p99 = quantile(waits, 0.99);
-    const lag = metric(text, 'memtrace_event_loop_lag_seconds') * 1_000;
+    const lag = metric(text, 'memtrace_event_loop_lag_seconds{quantile="1"}') * 1_000;
     return [
       {
         name: 'GET /health beside 8 clients with batches of 1,000',
@@ -41,8 +43,9 @@ export const responsiveRow: Row = {
         ...atMost(p99, GOAL_MS, 'ms'),
       },
       {
-        name: '  event loop lag in /metrics',
+        name: '  longest step of the event loop, in /metrics',
         figure: Number.isNaN(lag) ? 'no metric' : `${ms(lag)} ms`,
+        ...atMost(lag, GOAL_MS, 'ms'),
       },
     ];
   },
