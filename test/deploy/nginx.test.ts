@@ -8,6 +8,7 @@ import { missing, ROOT, run, tool } from './tools.js';
 
 const nginx = tool('nginx', '/usr/sbin/nginx');
 const openssl = tool('openssl');
+const blackbox = tool('prometheus-blackbox-exporter', 'blackbox_exporter');
 
 /** Self-signed certificates; set before the first connection. */
 process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
@@ -73,6 +74,24 @@ describe.skipIf(missing('nginx and openssl', nginx, openssl))('nginx in front', 
     expect(log).not.toContain(TEST_KEY);
     const keyless = await fetch(`${url}/api/v1/memories`);
     expect(keyless.status).toBe(401);
+  });
+
+  it.skipIf(missing('blackbox_exporter', blackbox))('shows when its certificate ends', async () => {
+    // The certificate is nobody's: only here is that no matter.
+    const modules = readFileSync(join(ROOT, 'deploy/prometheus/blackbox.yml'), 'utf8');
+    const config = join(folder, 'blackbox.yml');
+    const trusting = 'fail_if_not_ssl: true\n      tls_config: {insecure_skip_verify: true}';
+    writeFileSync(config, modules.replace('fail_if_not_ssl: true', trusting));
+    const port = await freePort();
+    const listen = `--web.listen-address=127.0.0.1:${port}`;
+    started.push(start(String(blackbox), [`--config.file=${config}`, listen]));
+    await answers(`http://127.0.0.1:${port}/-/healthy`, started.at(-1));
+    const target = `http://127.0.0.1:${port}/probe?module=http_tls&target=${url}/health`;
+    const text = await (await fetch(target)).text();
+    expect(text).toContain('probe_success 1');
+    const end = Number(/^probe_ssl_earliest_cert_expiry ([\d.e+]+)$/m.exec(text)?.[1]);
+    expect(end - Date.now() / 1000).toBeGreaterThan(86_400);
+    expect(end - Date.now() / 1000).toBeLessThan(14 * 86_400);
   });
 
   it('lets the server say what is too large', async () => {
