@@ -38,6 +38,12 @@ function program(): Command {
   return memtrace;
 }
 
+// `memtrace … | head` closes the pipe: what was asked for was seen.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  throw error;
+});
+
 try {
   await program().parseAsync();
 } catch (error) {

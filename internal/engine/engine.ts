@@ -143,9 +143,10 @@ export class Engine implements Host {
   async close(deadlineMs: number): Promise<void> {
     this.draining = true;
     const { opened, wired } = this;
-    if (opened === null) return;
+    // Stopped while it starts: nothing was acknowledged, and the log has all there is.
+    if (opened === null || wired === null) return;
     if (this.sweeper !== null) clearInterval(this.sweeper);
-    await wired?.close();
+    await wired.close();
     await this.flushBy(opened.flusher, deadlineMs);
     await opened.flusher.stop();
     this.services = null;
