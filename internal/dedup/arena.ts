@@ -7,10 +7,10 @@
  */
 /** Fingerprints of a full partition: 36 segments of 4,096. */
 export const SLOT_PRINTS = 147_456;
-/** Twelve bits each, which is 54 pages. */
-export const SLOT_BYTES = (SLOT_PRINTS * 3) / 2;
-/** 62 MiB a bank, for 37 million keys. */
-export const BANK_SLOTS = 296;
+/** Ten bits each, which is 45 pages. */
+export const SLOT_BYTES = (SLOT_PRINTS * 5) / 4;
+/** 60 MiB a bank, for 42 million keys. */
+export const BANK_SLOTS = 340;
 
 /** Slots as another thread needs them. */
 export interface FilterRoom {

@@ -39,8 +39,8 @@ for (const count of [0, 1, 2, 3, 10, 100, 1000, 20_000, 300_000]) {
     expect(filter.probe(keys, count, hits)).toBe(count);
     const others = hashes(200_000, 4711);
     const wrong = filter.probe(others, 200_000, hits);
-    // 200,000 / 4096 = 49 are expected; 5 sigma more is 84.
-    expect(wrong).toBeLessThan(90);
+    // 200,000 / 1024 = 195 are expected; 5 sigma more is 265.
+    expect(wrong).toBeLessThan(270);
   });
 }
 
@@ -50,8 +50,8 @@ test('an expectation far off only costs space', () => {
   expect(filter.probe(keys, 1000, new Uint32Array(1000))).toBe(1000);
 });
 
-test('a full slot takes 14.3 bits a key, and 6 sigma more keys than planned', () => {
-  expect((SLOT_BYTES * 8) / PARTITION_KEYS).toBeLessThan(14.3);
+test('a full slot takes 11.9 bits a key, and 6 sigma more keys than planned', () => {
+  expect((SLOT_BYTES * 8) / PARTITION_KEYS).toBeLessThan(11.9);
   const count = PARTITION_KEYS + 2100;
   const keys = sorted(hashes(count, 77));
   const filter = build(keys, PARTITION_KEYS);
@@ -72,7 +72,7 @@ test('the arena hands out freed slots again before new ones', () => {
   arena.give(first.slots);
   expect(new Set(arena.take(3).slots)).toEqual(new Set(first.slots));
   expect(arena.usedBytes).toBe(3 * SLOT_BYTES);
-  const all = arena.take(700).slots;
-  expect(new Set(all).size).toBe(700);
+  const all = arena.take(800).slots;
+  expect(new Set(all).size).toBe(800);
   expect(arena.views.length).toBe(3);
 });

@@ -1,5 +1,12 @@
 import { SLOT_PRINTS } from './arena.js';
-import { PARTITION_KEYS, partitionBytes, SHAPE_WORDS, spreadOf, startOf } from './filter.js';
+import {
+  PARTITION_KEYS,
+  partitionBytes,
+  partitionOf,
+  SHAPE_WORDS,
+  spreadOf,
+  startOf,
+} from './filter.js';
 
 /** Fewer than one attempt in ten fails at the sizes used; a hundred in a row never do. */
 const MAX_ATTEMPTS = 100;
@@ -24,7 +31,7 @@ export class FilterBuilder {
 
   /** Takes the hash at words[at…at+3]; not below the one before. */
   add(words: Uint32Array, at: number): void {
-    const partition = Math.floor(words[at] * (this.room.length * 2 ** -32));
+    const partition = partitionOf(words[at], this.room.length);
     while (this.current < partition) this.closePartition();
     if (this.count * 3 === this.keys.length) {
       const bigger = new Uint32Array(this.keys.length * 2);
@@ -50,7 +57,7 @@ export class FilterBuilder {
     bytes.fill(0, count, partitionBytes(count));
     for (let i = 0; i < count; i++) {
       bytes[i] = prints[i] & 255;
-      bytes[count + (i >> 1)] |= (prints[i] >>> 8) << ((i & 1) << 2);
+      bytes[count + (i >> 2)] |= (prints[i] >>> 8) << ((i & 3) << 1);
     }
     this.current++;
     this.count = 0;
@@ -152,7 +159,7 @@ class Peeler {
     for (let i = count - 1; i >= 0; i--) {
       const key = this.order[i];
       this.locate(key);
-      const print = this.keys[key * 3 + 2] & 0xfff;
+      const print = this.keys[key * 3 + 2] & 0x3ff;
       prints[this.owned[i]] = print ^ prints[at[0]] ^ prints[at[1]] ^ prints[at[2]];
     }
   }

@@ -44,7 +44,7 @@ test('a run is laid out as FORMAT.md says', async () => {
     expect(crc32(bytes.subarray(at, at + 12))).toBe(footer.readUInt32LE(80));
     const filter = bytes.subarray(at + 12, bytes.length - 256);
     expect(filter.length).toBe(footer.readUInt32LE(76));
-    expect(filter.length).toBe(16 + (filter.readUInt32LE(0) * 3) / 2);
+    expect(filter.length).toBe(16 + (filter.readUInt32LE(0) * 5) / 4);
     expect(crc32(filter)).toBe(footer.readUInt32LE(84));
   } finally {
     await harness.end();

@@ -76,7 +76,7 @@ export class RunIndex implements DedupIndex {
 
   /**
    * reserve without waiting; null (and no claim) if the disk must be asked. A fresh key needs that
-   * once in about 4,096 for each run.
+   * once in about 1,024 for each run.
    */
   tryReserve(entries: readonly DedupEntry[], nowUs: number): (DedupHolder | null)[] | null {
     const { round, questions } = this.begin(entries, nowUs);
