@@ -127,7 +127,7 @@ export function createApp(host: Host): Hono<Env> {
     for (const path of ['/api/v1/*', '/mcp']) app.use(path, allow);
   }
   app.use('/mcp', async (c, next) => {
-    refuseCrossSite(fromHono(c), host.config.server);
+    refuseCrossSite(fromHono(c), host.config);
     await next();
     if (c.res.status === 401) c.res.headers.set('www-authenticate', CHALLENGE);
   });

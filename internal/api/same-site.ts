@@ -8,23 +8,24 @@ import type { HttpRequest } from './http.js';
  * A page whose own name was made to point here sends that name as Origin and as Host.
  *
  * Programs send no Origin. A page may call if it is configured, or if both it and this server go
- * by a loopback name. A server that listens on loopback only answers to loopback names, and to
- * those of configured origins.
+ * by a loopback name. Where no key is needed, a server on loopback only answers to loopback names
+ * and to those of configured origins; with keys, a proxy may stand before it under any name.
  *
  * @throws Fault permission_denied
  */
 export function refuseCrossSite(
   http: Pick<HttpRequest, 'header'>,
-  { host, corsOrigins }: Pick<Config['server'], 'host' | 'corsOrigins'>,
+  { server, auth }: Pick<Config, 'server' | 'auth'>,
 ): void {
+  const { host, corsOrigins } = server;
+  if (corsOrigins.includes('*')) return;
   const addressed = hostName(`http://${http.header('host') ?? ''}`);
-  const origin = http.header('origin');
-  const any = corsOrigins.includes('*');
-  const named = any || corsOrigins.some((one) => hostName(one) === addressed);
-  if (isLoopback(host) && !isLoopback(addressed) && !named) {
-    throw refused('Host', 'this server listens on loopback and answers to loopback names only');
+  if (!auth.enabled && isLoopback(host) && !isLoopback(addressed)) {
+    const named = corsOrigins.some((one) => hostName(one) === addressed);
+    if (!named) throw refused('Host', 'this server answers to loopback names only');
   }
-  if (origin === undefined || any || corsOrigins.includes(origin)) return;
+  const origin = http.header('origin');
+  if (origin === undefined || corsOrigins.includes(origin)) return;
   if (isLoopback(hostName(origin)) && isLoopback(addressed)) return;
   throw refused('Origin', 'web pages of this Origin may not call this server');
 }
