@@ -127,7 +127,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['metadata'],
   ['log', 'recent', 'store', 'dedup'],
   ['ingest', 'recall'],
-  ['auth'],
+  ['auth', 'upkeep'],
   ['memory', 'session', 'agent'],
   ['engine'],
   ['mcp'],

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../../internal/engine/version.js';
+import { registerCompact } from './compact.js';
 import { addConfigFlags, configFlags, registerConfig } from './config.js';
 import { registerKey } from './key.js';
 import { registerMcp } from './mcp.js';
@@ -24,6 +25,7 @@ function program(): Command {
   registerOrg(memtrace);
   registerKey(memtrace);
   registerVerify(memtrace);
+  registerCompact(memtrace);
   registerConfig(memtrace);
   memtrace
     .command('version')

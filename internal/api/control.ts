@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
+import { dayOf, US_PER_MS } from '../base/clock.js';
 import type { Operator } from '../engine/operator.js';
 import { Fault } from '../fault/fault.js';
 
@@ -19,8 +20,18 @@ export type Command = (
 export const COMMANDS: Readonly<Record<string, Command>> = {
   flush: (operator) => operator.flush(),
   verify: (operator, { deep }, onProgress) => operator.verify({ deep: deep === true, onProgress }),
+  compact: (operator, { day, dryRun }, onProgress) =>
+    operator.compact({ day: dayOfText(day), dryRun: dryRun === true }, onProgress),
   'org-delete': (operator, { org }) => operator.deleteOrg(String(org)),
 };
+
+/** The UTC day number of `2026-11-21`; undefined for none. */
+function dayOfText(text: unknown): number | undefined {
+  if (text === undefined || text === null) return undefined;
+  const ms = /^\d{4}-\d\d-\d\d$/.test(String(text)) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  if (Number.isNaN(ms)) throw new Fault('invalid_field', `not a day like 2026-11-21: ${text}`);
+  return dayOf(ms * US_PER_MS);
+}
 
 export interface ControlSocket {
   close(): Promise<void>;

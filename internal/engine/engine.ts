@@ -92,10 +92,11 @@ export class Engine implements Host {
     const [metadata, wal] = await Promise.all([this.openMetadata(), this.openLog(dir)]);
     const store = await this.openStore(dir, metadata);
     const { catalog } = metadata;
-    const [position, active, runs] = await Promise.all([
+    const [position, active, runs, gone] = await Promise.all([
       catalog.position(wal.stream),
       metadata.deletions.active(),
       catalog.dedupRuns(),
+      catalog.rowsGone(),
     ]);
     const dedup = await openDedup({
       dir: dir.dedup,
@@ -107,6 +108,7 @@ export class Engine implements Host {
     });
     const recent = new Recent(this.clock, position);
     const deletions = new Deletions(active);
+    for (const { orgId, newestUs } of gone) deletions.noteGone(orgId, newestUs);
     const answers = new Answers(metadata.answers);
     const parts = { dir, lock, metadata, wal, store, dedup, recent, deletions, answers };
     const flusher = this.flusherOf(parts);
@@ -153,6 +155,7 @@ export class Engine implements Host {
     await opened.dedup.close();
     await opened.wal.close();
     await opened.store.close();
+    await wired?.upkeep.ended();
     await opened.metadata.close();
     await opened.lock.release();
     this.metrics.close();
@@ -282,6 +285,7 @@ export class Engine implements Host {
     const { keys } = this.wired.services;
     await bootstrapKey(keys, config.auth.bootstrapKey, opened.dir.adminKey, show);
     opened.flusher.start();
+    this.wired.upkeep.start();
     this.sweeper = sweepHourly(opened.store, this.log);
     this.services = this.wired.services;
     this.warm(opened.store);

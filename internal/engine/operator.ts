@@ -3,6 +3,7 @@ import type { Keys } from '../auth/keys.js';
 import type { Clock } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
 import type { Forget } from '../memory/forget.js';
+import type { CompactOptions, CompactProgress, CompactReport, Upkeep } from '../upkeep/upkeep.js';
 import type { Opened } from './opened.js';
 
 /** What an operator may do to a running server, through the control socket or offline. */
@@ -11,6 +12,7 @@ export interface OperatorParts {
   forget: Forget;
   auth: Auth;
   clock: Clock;
+  upkeep: Upkeep;
 }
 
 export class Operator {
@@ -30,6 +32,15 @@ export class Operator {
   /** Re-reads every file; see store/parquet/verify.ts. */
   verify(options: Parameters<Opened['store']['verify']>[0]): ReturnType<Opened['store']['verify']> {
     return this.opened.store.verify(options);
+  }
+
+  /** Erases what is pending and merges small files, now; see upkeep/upkeep.ts. */
+  async compact(
+    options: CompactOptions,
+    onProgress: (progress: CompactProgress) => void,
+  ): Promise<CompactReport> {
+    if (options.dryRun !== true) await this.flush();
+    return this.parts.upkeep.compact(options, onProgress);
   }
 
   /**

@@ -14,14 +14,18 @@ import { Recall } from '../recall/recall.js';
 import { createTokenCounter } from '../session/context/counter.js';
 import { SessionContext } from '../session/context.js';
 import { Sessions } from '../session/sessions.js';
+import type { Upkeep } from '../upkeep/upkeep.js';
 import type { Opened } from './opened.js';
 import { Operator } from './operator.js';
 import type { Host, Services } from './services.js';
+import { upkeepOf } from './upkeep.js';
 
 /** The verbs over what is open. */
 export interface Wired {
   services: Services;
   operator: Operator;
+  /** Not started yet. */
+  upkeep: Upkeep;
   /** Ends what runs by itself. */
   close(): Promise<void>;
 }
@@ -55,7 +59,17 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
     metadataBytes: limits.metadataBytes,
   });
   const deadlineUs = config.erasure.deadlineMs * 1000;
-  const forget = new Forget({ clock, ulids, ingest, recall, deletions, metadata, deadlineUs });
+  const upkeep = upkeepOf(host, opened);
+  const forget = new Forget({
+    clock,
+    ulids,
+    ingest,
+    recall,
+    deletions,
+    metadata,
+    deadlineUs,
+    filesLeft: (deletion) => upkeep.filesLeft(deletion),
+  });
   const context = new SessionContext(recall, sessions, createTokenCounter());
   const { requestsPerSecond, burst, inflightBytes } = config.limits;
   const services: Services = {
@@ -74,11 +88,12 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   auth.start();
   host.metrics.observe('memtrace_inflight_bytes', () => services.bodies.inUse);
   const close = async () => {
+    upkeep.stop();
     await auth.stop();
     await context.close();
   };
-  const operator = new Operator(opened, { keys: services.keys, forget, auth, clock });
-  return { services, operator, close };
+  const operator = new Operator(opened, { keys: services.keys, forget, auth, clock, upkeep });
+  return { services, operator, upkeep, close };
 }
 
 function recallOf({ clock, config, metrics }: Omit<Host, 'services'>, opened: Opened): Recall {
@@ -119,7 +134,7 @@ function ingestOf(host: Omit<Host, 'services'>, opened: Opened, recall: Recall):
     recent,
     deletions,
     answers,
-    exists: (orgId, id) => holderExists(existsParts, orgId, id),
+    exists: (orgId, holder) => holderExists(existsParts, orgId, holder),
     maxBufferedRows: BUFFERS_WAITING * Math.max(config.buffer.maxRows, 10_000),
     maxBufferedBytes: BUFFERS_WAITING * config.buffer.maxBytes,
     onDuplicates: (count) => metrics.dedupHit(count),

@@ -64,7 +64,8 @@ export class Flusher {
 
   /** Flushes all there is now; rejects with the failure of the first try that fails. */
   async flush(): Promise<void> {
-    await this.running?.catch(() => undefined);
+    // Another one may begin while this one waits: only one drains at a time.
+    while (this.running !== null) await this.running.catch(() => undefined);
     this.parts.recent.seal();
     await this.runAll();
   }
@@ -129,6 +130,7 @@ export class Flusher {
     if (this.stopped) return;
     this.retryTimer = setTimeout(() => {
       this.retryTimer = null;
+      if (this.running !== null) return;
       this.runAll().catch((again: unknown) => this.retryLater(again));
     }, wait);
     this.retryTimer.unref();

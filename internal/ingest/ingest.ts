@@ -25,7 +25,7 @@ export interface IngestParts {
   deletions: Deletions;
   answers: Answers;
   /** Whether the event of a duplicate's holder can still be read (not deleted, not expired). */
-  exists(orgId: string, id: string): Promise<boolean>;
+  exists(orgId: string, holder: DedupHolder): Promise<boolean>;
   /** Rows and bytes in the buffer beyond which writers wait, then are refused. */
   maxBufferedRows: number;
   maxBufferedBytes: number;
@@ -110,8 +110,8 @@ export class Ingest {
   }
 
   /**
-   * Logs a deletion and hides what it covers. `taken` runs in the very step in which the deletion
-   * becomes durable, with the rows that it took from the recent ones and its position.
+   * Logs a deletion and hides what it covers, in the very step in which it becomes durable. The
+   * caller must call `release` of the answer.
    */
   async delete(
     deletion: Omit<Deletion, 'stream' | 'position'>,
@@ -123,9 +123,10 @@ export class Ingest {
       const whole: Deletion = { ...deletion, stream: log.stream, position };
       const taken = recent.delete(whole, clock.nowUs(), floorUs);
       const flushedThrough = recent.flushedThrough;
+      const release = deletions.hold(flushedThrough);
       deletions.add(whole);
       this.parts.onAppended();
-      return { deletion: whole, before, taken, flushedThrough };
+      return { deletion: whole, before, taken, flushedThrough, release };
     });
   }
 
@@ -210,7 +211,7 @@ export class Ingest {
   ): Promise<{ holder: DedupHolder; entry: DedupEntry }[]> {
     const gone: { holder: DedupHolder; entry: DedupEntry }[] = [];
     for (const other of others) {
-      if (!(await this.parts.exists(other.entry.orgId, other.holder.id))) gone.push(other);
+      if (!(await this.parts.exists(other.entry.orgId, other.holder))) gone.push(other);
     }
     return gone;
   }
@@ -242,4 +243,6 @@ export interface DeletionTaken {
   taken: number;
   /** Rows up to this position had left for the store. */
   flushedThrough: number;
+  /** To be called once nobody counts any more what it took; until then files stay apart there. */
+  release(): void;
 }

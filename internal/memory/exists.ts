@@ -1,4 +1,5 @@
 import { decodeMs } from '../base/ulid.js';
+import type { DedupHolder } from '../dedup/dedup.js';
 import type { Catalog } from '../metadata/metadata.js';
 import type { Recall } from '../recall/recall.js';
 import type { Deletions } from '../recent/deletions.js';
@@ -13,15 +14,18 @@ export interface ExistsParts {
   nowUs(): number;
 }
 
+/** What a run of keys may round an ingestion time by, generously. */
+const ROUNDING_US = 2_000_000;
+
 /**
  * Whether an event that a deduplication key names is still there. It runs for every duplicate, so
- * it asks the store only where something can have taken the event: a deletion of its organization
- * or an expiry in a file of its time.
+ * it asks the store only where something can have taken the event: a deletion of its organization,
+ * an expiry in a file of its time, or a file that was written anew without rows as old as it.
  */
 export async function holderExists(
   parts: ExistsParts,
   orgId: string,
-  id: string,
+  { id, ingestedUs }: DedupHolder,
 ): Promise<boolean> {
   const nowUs = parts.nowUs();
   const row = parts.recent.find(orgId, id);
@@ -29,9 +33,11 @@ export async function holderExists(
     const { expiresUs } = row.event;
     return !row.deleted && (expiresUs === null || expiresUs > nowUs);
   }
-  if (parts.deletions.forOrg(orgId).length === 0 && !(await mayExpire(parts, orgId, id, nowUs))) {
-    return true;
-  }
+  const untouched =
+    parts.deletions.forOrg(orgId).length === 0 &&
+    parts.deletions.goneUpTo(orgId) < ingestedUs - ROUNDING_US &&
+    !(await mayExpire(parts, orgId, id, nowUs));
+  if (untouched) return true;
   return (await parts.recall.get({ orgId, floorUs: null, kind: 'other' }, id)) !== null;
 }
 
@@ -45,7 +51,5 @@ async function mayExpire(
   if (ms === null) return true;
   const window = { sinceUs: ms * 1000, untilUs: (ms + 1) * 1000 };
   const { partitions } = await parts.catalog.locate({ orgId, ...window });
-  // No file at all for its time: it was erased for good.
-  if (partitions.length === 0) return true;
   return partitions.some(({ sum }) => sum.minExpiresUs !== null && sum.minExpiresUs <= nowUs);
 }

@@ -18,6 +18,8 @@ export interface ForgetParts {
   metadata: Metadata;
   /** How long after the request the bytes must be gone from the files. */
   deadlineUs: number;
+  /** How many files may still hold bytes of it. */
+  filesLeft(deletion: Deletion): Promise<number>;
 }
 
 export interface Forgotten {
@@ -44,8 +46,9 @@ export class Forget {
     const { orgId, floorUs } = caller;
     const event = await this.parts.recall.get({ orgId, floorUs, kind: 'get' }, id);
     if (event === null) throw new Fault('not_found', 'memory not found');
-    const { deletion } = await this.parts.ingest.delete(this.request(orgId, { ids: [id] }), null);
-    return { erasureId: deletion.id, deleted: 1 };
+    const done = await this.parts.ingest.delete(this.request(orgId, { ids: [id] }), null);
+    done.release();
+    return { erasureId: done.deletion.id, deleted: 1 };
   }
 
   /** Erases what matches; an empty filter is the whole organization (only for its deletion). */
@@ -58,7 +61,10 @@ export class Forget {
     const done = await this.parts.ingest.delete(request, floorUs);
     const reader = { orgId, floorUs, kind: 'other' } as const;
     const { deletion, before, flushedThrough } = done;
-    const stored = await this.parts.recall.countDeleted(reader, deletion, before, flushedThrough);
+    const { recall } = this.parts;
+    const stored = await recall
+      .countDeleted(reader, deletion, before, flushedThrough)
+      .finally(done.release);
     return { erasureId: deletion.id, deleted: done.taken + stored };
   }
 
@@ -68,16 +74,8 @@ export class Forget {
     const known = deletions.forOrg(caller.orgId).find((one) => one.id === id);
     const deletion = (await metadata.deletions.find(caller.orgId, id)) ?? known;
     if (deletion === undefined) throw new Fault('not_found', 'erasure not found');
-    return { deletion, filesLeft: await this.filesLeft(deletion) };
-  }
-
-  /** Files written before the deletion that may hold rows of it. */
-  private async filesLeft(deletion: Deletion): Promise<number> {
-    if (deletion.state === 'done') return 0;
-    const { orgId, filter, stream, position } = deletion;
-    const located = await this.parts.metadata.catalog.locate({ orgId, ...filter });
-    const files = [...located.partitions, ...located.quarantined];
-    return files.filter((file) => file.stream === stream && file.toPosition <= position).length;
+    const filesLeft = deletion.state === 'done' ? 0 : await this.parts.filesLeft(deletion);
+    return { deletion, filesLeft };
   }
 
   private request(orgId: string, filter: EventFilter): Omit<Deletion, 'stream' | 'position'> {

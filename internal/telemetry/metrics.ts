@@ -12,6 +12,11 @@ const GAUGES = {
   memtrace_wal_segments: 'Files of the write-ahead log.',
   memtrace_partitions: 'Parquet files in the catalog.',
   memtrace_partitions_quarantined: 'Damaged Parquet files that reads leave out.',
+  memtrace_compaction_debt_files: 'Small Parquet files that wait to be merged.',
+  memtrace_compaction_debt_bytes: 'Bytes of the files that wait to be merged.',
+  memtrace_compaction_set_aside_files: 'Files that no merge takes any more: they made it fail.',
+  memtrace_erasures_pending: 'Erasures whose bytes may still be on the disk.',
+  memtrace_erasure_oldest_seconds: 'Age of the oldest erasure that is not done; 0 without one.',
   memtrace_queries_running: 'Queries being executed.',
   memtrace_queries_queued: 'Queries waiting for a place.',
 } as const;
@@ -88,6 +93,23 @@ export class Metrics {
     'Damaged records of the write-ahead log put into quarantine.',
   );
 
+  private readonly compactions = this.counter(
+    'memtrace_compaction_runs_total',
+    'Merges of small Parquet files.',
+  );
+  private readonly compactionFailures = this.counter(
+    'memtrace_compaction_failures_total',
+    'Merges that failed.',
+  );
+  private readonly compactionIn = this.counter(
+    'memtrace_compaction_bytes_in_total',
+    'Bytes of the files that were merged.',
+  );
+  private readonly compactionOut = this.counter(
+    'memtrace_compaction_bytes_out_total',
+    'Bytes of the files that merges made.',
+  );
+
   /** @param version the version of the program, for memtrace_build_info */
   constructor(version: string) {
     for (const [name, help] of Object.entries(GAUGES)) {
@@ -149,6 +171,17 @@ export class Metrics {
 
   flushFailed(): void {
     this.flushFailures.add();
+  }
+
+  /** Small files became one. */
+  compacted(bytesIn: number, bytesOut: number): void {
+    this.compactions.add();
+    this.compactionIn.add(bytesIn);
+    this.compactionOut.add(bytesOut);
+  }
+
+  compactionFailed(): void {
+    this.compactionFailures.add();
   }
 
   /** From now on `read` tells the value of a gauge at each scrape; without one it has no sample. */

@@ -19,12 +19,20 @@ const SMALL_BUFFERS = {
   MEMTRACE_BUFFER_MAX_AGE: '300ms',
   MEMTRACE_WAL_SEGMENT_SIZE: '1MiB',
 };
+/** Files are merged and erased rows removed all the time. */
+export const BUSY_UPKEEP = {
+  MEMTRACE_COMPACTION_INTERVAL: '100ms',
+  MEMTRACE_COMPACTION_MIN_FILES: '2',
+  MEMTRACE_ERASURE_DEADLINE: '1m',
+};
 const SAMPLE = 40;
 const ANSWERED_RETRIES = 15;
 
 export interface CrashOptions {
   cycles: number;
   seed: number;
+  /** Added to the environment of every server. */
+  env?: Record<string, string>;
   /** Told after each cycle. */
   report?: (line: string) => void;
 }
@@ -64,6 +72,7 @@ class CrashRun {
   readonly report: CrashReport;
   private readonly options: CrashOptions;
   private readonly random: Random;
+  private readonly env: Record<string, string>;
   private readonly ledger = new Ledger();
   private readonly dataDir = tempDir('memtrace-crash-');
   private retries: Retry[] = [];
@@ -72,6 +81,7 @@ class CrashRun {
   constructor(options: CrashOptions) {
     this.options = options;
     this.random = randomOf(options.seed);
+    this.env = { ...SMALL_BUFFERS, ...options.env };
     this.report = {
       seed: options.seed,
       cycles: 0,
@@ -118,7 +128,7 @@ class CrashRun {
   }
 
   private async start(): Promise<TestServer> {
-    const server = await startServer({ dataDir: this.dataDir, env: SMALL_BUFFERS });
+    const server = await startServer({ dataDir: this.dataDir, env: this.env });
     this.server = server;
     this.report.slowestReadyMs = Math.max(this.report.slowestReadyMs, Math.round(server.readyMs));
     return server;
@@ -129,7 +139,7 @@ class CrashRun {
     const killAfter = this.random.int(20, 400);
     const options: StartOptions = {
       dataDir: this.dataDir,
-      env: SMALL_BUFFERS,
+      env: this.env,
       onSpawn: (pid) => setTimeout(() => killQuietly(pid), killAfter),
     };
     try {
