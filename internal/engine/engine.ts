@@ -6,8 +6,10 @@ import { known } from '../base/assert.js';
 import { type Clock, formatUs, systemClock } from '../base/clock.js';
 import { UlidFactory } from '../base/ulid.js';
 import { queriesAtOnce } from '../config/env.js';
+import { readMachine } from '../config/machine.js';
 import type { Config } from '../config/table.js';
 import { openDedup } from '../dedup/open.js';
+import { STATUS_OF } from '../fault/codes.js';
 import { Answers } from '../ingest/answers.js';
 import { Flusher } from '../ingest/flusher.js';
 import { replay } from '../ingest/replay.js';
@@ -29,6 +31,7 @@ import type { Opened } from './opened.js';
 import { readinessOf } from './readiness.js';
 import type { Host, Readiness, Services } from './services.js';
 import { VERSION } from './version.js';
+import { watch } from './watch.js';
 import { type Wired, wire } from './wire.js';
 
 export interface EngineOptions {
@@ -60,7 +63,7 @@ export class Engine implements Host {
   private opened: Opened | null = null;
   private wired: Wired | null = null;
   private replayed = 0;
-  private sweeper: NodeJS.Timeout | null = null;
+  private readonly timers: NodeJS.Timeout[] = [];
 
   constructor(options: EngineOptions) {
     this.options = options;
@@ -147,7 +150,7 @@ export class Engine implements Host {
     const { opened, wired } = this;
     // Stopped while it starts: nothing was acknowledged, and the log has all there is.
     if (opened === null || wired === null) return;
-    if (this.sweeper !== null) clearInterval(this.sweeper);
+    for (const timer of this.timers) clearInterval(timer);
     await wired.close();
     await this.flushBy(opened.flusher, deadlineMs);
     await opened.flusher.stop();
@@ -174,6 +177,18 @@ export class Engine implements Host {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  private watch({ dir }: Opened): NodeJS.Timeout {
+    const { metrics } = this;
+    metrics.expectRejections(REFUSALS);
+    const { cgroupBytes, memoryBytes } = readMachine();
+    return watch({
+      metrics,
+      dataDir: dir.root,
+      memoryBytes: cgroupBytes ?? memoryBytes,
+      readiness: () => this.readiness(),
+    });
   }
 
   /** What loads with its first use is loaded now that nobody waits for the start any more. */
@@ -286,12 +301,17 @@ export class Engine implements Host {
     await bootstrapKey(keys, config.auth.bootstrapKey, opened.dir.adminKey, show);
     opened.flusher.start();
     this.wired.upkeep.start();
-    this.sweeper = sweepHourly(opened.store, this.log);
+    this.timers.push(sweepHourly(opened.store, this.log), this.watch(opened));
     this.services = this.wired.services;
     this.warm(opened.store);
     this.log.info({ version: VERSION, data_dir: config.storage.dataDir }, 'ready');
   }
 }
+
+/** What an alert may ask for before it ever happened. */
+const REFUSALS = Object.entries(STATUS_OF)
+  .filter(([, status]) => status >= 500 || status === 429)
+  .map(([code]) => code);
 
 const SWEEP_EVERY_MS = 3_600_000;
 const FIRST_SWEEP_MS = 10_000;

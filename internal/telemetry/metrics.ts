@@ -19,6 +19,10 @@ const GAUGES = {
   memtrace_erasure_oldest_seconds: 'Age of the oldest erasure that is not done; 0 without one.',
   memtrace_queries_running: 'Queries being executed.',
   memtrace_queries_queued: 'Queries waiting for a place.',
+  memtrace_ready: '1 ready, 0.5 degraded, 0 not ready, as /ready says.',
+  memtrace_memory_limit_bytes: 'Memory of the container, or of the machine.',
+  memtrace_disk_free_bytes: 'Free space of the file system of the data directory.',
+  memtrace_disk_size_bytes: 'Size of the file system of the data directory.',
 } as const;
 
 export type GaugeName = keyof typeof GAUGES;
@@ -148,6 +152,11 @@ export class Metrics {
   /** One request was answered with an error. @param reason the code of the fault */
   rejected(reason: string): void {
     this.rejections.at(reason).add();
+  }
+
+  /** From now on these reasons are shown, at 0: a counter that begins at 1 has no first increase. */
+  expectRejections(reasons: readonly string[]): void {
+    for (const reason of reasons) this.rejections.at(reason);
   }
 
   /** @param route the template, e.g. `/api/v1/agents/:id`; null if none matched */
