@@ -1,7 +1,7 @@
 // Durable events per second from one process through the batcher, and through a bare loop of fetch
 // with bodies of the same size and as many of them under way. Usage: batcher.mjs [events] [rounds]
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +31,11 @@ async function startServer() {
     MEMTRACE_SERVER_PORT: String(port),
     MEMTRACE_AUTH_BOOTSTRAP_KEY: KEY,
   };
-  const child = spawn(process.execPath, [PROGRAM, 'serve'], { cwd: tmpdir(), env, stdio: 'ignore' });
+  const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+    cwd: tmpdir(),
+    env,
+    stdio: 'ignore',
+  });
   const url = `http://127.0.0.1:${port}`;
   for (;;) {
     const ready = await fetch(`${url}/ready`).catch(() => undefined);
@@ -43,7 +47,7 @@ async function startServer() {
     await new Promise((resolve) => child.once('close', resolve));
     rmSync(dataDir, { recursive: true, force: true });
   };
-  return { url, stop };
+  return { url, stop, pid: child.pid };
 }
 
 /** What reads a body and answers at once: the ceiling of the client itself. */
@@ -51,7 +55,9 @@ async function startSink() {
   const code = `require('node:http').createServer((request, response) => {
     request.resume().on('end', () => response.writeHead(201).end('{}'));
   }).listen(0, '127.0.0.1', function () { process.send(this.address().port); })`;
-  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const child = spawn(process.execPath, ['-e', code], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
   const port = await new Promise((resolve) => child.once('message', resolve));
   return { url: `http://127.0.0.1:${port}`, stop: async () => child.kill('SIGKILL') };
 }
@@ -92,25 +98,36 @@ async function throughFetch(url) {
   await Promise.all(Array.from({ length: LANES }, loop));
 }
 
-async function measure(name, run, url) {
+/** User and system time of all threads of a process, in µs, where there is a /proc. */
+function cpuOf(pid) {
+  const file = `/proc/${pid}/stat`;
+  if (pid === undefined || !existsSync(file)) return Number.NaN;
+  const fields = readFileSync(file, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+async function measure(name, run, { url, pid }) {
+  const there = cpuOf(pid);
   const cpu = process.cpuUsage();
   const started = performance.now();
   await run(url);
   const seconds = (performance.now() - started) / 1_000;
   const { user, system } = process.cpuUsage(cpu);
   const rate = EVENTS / seconds;
-  const cost = (user + system) / EVENTS;
-  console.log(`${name}: ${Math.round(rate)} events/s, ${cost.toFixed(2)} µs of CPU an event here`);
+  const here = ((user + system) / EVENTS).toFixed(1);
+  const server = ((cpuOf(pid) - there) / EVENTS).toFixed(1);
+  const costs = `CPU of an event: ${here} µs here, ${server} µs in the server`;
+  console.log(`${name}: ${Math.round(rate)} events/s; ${costs}`);
   return rate;
 }
 
 const server = await startServer();
 const sink = await startSink();
 try {
-  await measure('batcher, into a sink', throughBatcher, sink.url);
+  await measure('batcher, into a sink', throughBatcher, sink);
   for (let round = 0; round < ROUNDS; round += 1) {
-    const bare = await measure('bare fetch', throughFetch, server.url);
-    const rate = await measure('batcher   ', throughBatcher, server.url);
+    const bare = await measure('bare fetch', throughFetch, server);
+    const rate = await measure('batcher   ', throughBatcher, server);
     console.log(`ratio ${(rate / bare).toFixed(2)}`);
   }
 } finally {

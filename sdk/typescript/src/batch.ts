@@ -2,6 +2,14 @@
 export interface Entry {
   json: string;
   bytes: number;
+  route: Route;
+}
+
+/** Where the events of one key go, for as long as some are under way: so they keep their order. */
+export interface Route {
+  key: string;
+  lane: number;
+  underWay: number;
 }
 
 /** Entries that go out together, in order. */
@@ -35,12 +43,3 @@ export const byteLength: Measure =
   typeof Buffer?.byteLength === 'function'
     ? Buffer.byteLength.bind(Buffer)
     : (text) => encoder.encode(text).length;
-
-/** Events of one key keep their order: FNV-1a, as good as any to spread keys over lanes. */
-export function laneOf(key: string, lanes: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i += 1) {
-    hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  }
-  return (hash >>> 0) % lanes;
-}

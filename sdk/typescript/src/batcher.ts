@@ -1,7 +1,8 @@
-import { type Batch, byteLength, type Entry, laneOf } from './batch.js';
+import { type Batch, byteLength, type Entry, type Route } from './batch.js';
 import { deliver } from './delivery.js';
 import { MemtraceError } from './errors.js';
 import { Lane } from './lane.js';
+import { Stamps } from './stamp.js';
 import type { Transport } from './transport.js';
 import type { MemoryInput } from './types.js';
 
@@ -48,7 +49,6 @@ type HookName = 'onDrop' | 'onError' | 'onAcknowledged' | 'laneKey';
 
 interface Waiting {
   entry: Entry;
-  lane: Lane;
   admitted: Promise<void>;
   admit: () => void;
 }
@@ -60,7 +60,8 @@ export class DeliveryError extends MemtraceError {
 
   constructor(failed: number, cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const { status, code } = cause instanceof MemtraceError ? cause : { status: 0, code: undefined };
+    const { status, code } =
+      cause instanceof MemtraceError ? cause : { status: 0, code: undefined };
     super(`${failed} events were not stored: ${why}`, { status, code, cause });
     this.failed = failed;
   }
@@ -74,7 +75,9 @@ export class Batcher {
   private readonly options: Required<Omit<BatcherOptions, HookName>>;
   private readonly hooks: Pick<BatcherOptions, HookName>;
   private readonly lanes: Lane[] = [];
+  private readonly routes = new Map<string, Route>();
   private readonly waiting: Waiting[] = [];
+  private readonly stamps = new Stamps();
   private readonly abort = new AbortController();
   private readonly counts = { added: 0, acknowledged: 0, failed: 0, dropped: 0 };
   private bufferedBytes = 0;
@@ -105,17 +108,19 @@ export class Batcher {
   async add(event: MemoryInput): Promise<void> {
     if (this.closed) throw new Error('the batcher is closed');
     const json = this.jsonOf(event);
-    const entry = { json, bytes: byteLength(json) };
-    const room = this.waiting.length === 0 && this.hasRoomFor(entry);
+    const bytes = byteLength(json);
+    const room = this.waiting.length === 0 && this.hasRoomFor(bytes);
     if (!room && this.options.whenFull === 'drop') {
       this.counts.dropped += 1;
       this.tell(() => this.hooks.onDrop?.(event));
       return;
     }
     this.counts.added += 1;
-    const lane = this.laneOf(event);
-    if (room) this.admit(entry, lane);
-    else await this.waitForRoom(entry, lane);
+    const route = this.routeOf(event);
+    route.underWay += 1;
+    const entry = { json, bytes, route };
+    if (room) this.admit(entry);
+    else await this.waitForRoom(entry);
   }
 
   /**
@@ -166,7 +171,12 @@ export class Batcher {
     this.release(entries);
     const { onError } = this.hooks;
     if (onError === undefined) return;
-    this.tell(() => onError(error, entries.map(({ json }) => JSON.parse(json) as MemoryInput)));
+    this.tell(() =>
+      onError(
+        error,
+        entries.map(({ json }) => JSON.parse(json) as MemoryInput),
+      ),
+    );
   }
 
   /** A callback that throws must not stop the lane: its error becomes an uncaught one. */
@@ -183,41 +193,54 @@ export class Batcher {
   private jsonOf(event: MemoryInput): string {
     const json = JSON.stringify(event);
     if (!this.options.stampTime || event.time !== undefined) return json;
-    return `${json.slice(0, -1)},"time":"${new Date().toISOString()}"}`;
+    return `${json.slice(0, -1)},"time":"${this.stamps.next()}"}`;
   }
 
-  private laneOf(event: MemoryInput): Lane {
-    const { lanes } = this;
-    if (lanes.length === 1) return lanes[0];
-    const key = this.hooks.laneKey?.(event) ?? String(event.agent_id);
-    return lanes[laneOf(key, lanes.length)];
+  /** A key that has nothing under way goes to the lane with the least to do. */
+  private routeOf(event: MemoryInput): Route {
+    const key = this.hooks.laneKey?.(event) ?? event.agent_id;
+    let route = this.routes.get(key);
+    if (route === undefined) {
+      route = { key, lane: this.freest(), underWay: 0 };
+      this.routes.set(key, route);
+    }
+    return route;
   }
 
-  private hasRoomFor(entry: Entry): boolean {
+  private freest(): number {
+    const loads = this.lanes.map(({ load }) => load);
+    return loads.indexOf(Math.min(...loads));
+  }
+
+  private hasRoomFor(bytes: number): boolean {
     const { bufferedBytes } = this;
-    return bufferedBytes === 0 || bufferedBytes + entry.bytes <= this.options.maxBufferedBytes;
+    return bufferedBytes === 0 || bufferedBytes + bytes <= this.options.maxBufferedBytes;
   }
 
-  private admit(entry: Entry, lane: Lane): void {
+  private admit(entry: Entry): void {
     this.bufferedBytes += entry.bytes;
-    lane.push(entry);
+    this.lanes[entry.route.lane].push(entry);
   }
 
-  private waitForRoom(entry: Entry, lane: Lane): Promise<void> {
+  private waitForRoom(entry: Entry): Promise<void> {
     let admit = () => {};
     const admitted = new Promise<void>((resolve) => {
       admit = resolve;
     });
-    this.waiting.push({ entry, lane, admitted, admit });
+    this.waiting.push({ entry, admitted, admit });
     return admitted;
   }
 
   private release(entries: readonly Entry[]): void {
-    for (const entry of entries) this.bufferedBytes -= entry.bytes;
+    for (const { bytes, route } of entries) {
+      this.bufferedBytes -= bytes;
+      route.underWay -= 1;
+      if (route.underWay === 0) this.routes.delete(route.key);
+    }
     let admitted = 0;
-    for (const { entry, lane, admit } of this.waiting) {
-      if (!this.hasRoomFor(entry)) break;
-      this.admit(entry, lane);
+    for (const { entry, admit } of this.waiting) {
+      if (!this.hasRoomFor(entry.bytes)) break;
+      this.admit(entry);
       admit();
       admitted += 1;
     }

@@ -16,8 +16,12 @@ export {
   TimeoutError,
 } from './errors.js';
 export { Pages } from './pages.js';
-export { SessionHandle, type SessionContextOptions } from './session-handle.js';
-export type { ClientOptions, ClientOptions as MemtraceOptions, RequestOptions } from './transport.js';
+export { type SessionContextOptions, SessionHandle } from './session-handle.js';
+export type {
+  ClientOptions,
+  ClientOptions as MemtraceOptions,
+  RequestOptions,
+} from './transport.js';
 export type {
   AddMemoryRequest,
   Agent,

@@ -1,13 +1,5 @@
 import type { RequestOptions, Transport } from './transport.js';
-import type {
-  Erasure,
-  Key,
-  KeyCreated,
-  KeyInput,
-  KeyList,
-  KeySelf,
-  Retention,
-} from './types.js';
+import type { Erasure, Key, KeyCreated, KeyInput, KeyList, KeySelf, Retention } from './types.js';
 
 const KEYS = '/api/v1/keys';
 const RETENTION = '/api/v1/retention';

@@ -26,6 +26,11 @@ export class Lane {
     this.send = send;
   }
 
+  /** How many events are neither acknowledged nor refused. */
+  get load(): number {
+    return this.pushed - this.done;
+  }
+
   push(entry: Entry): void {
     this.pushed += 1;
     const last = this.batches[this.batches.length - 1];

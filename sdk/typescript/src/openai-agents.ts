@@ -98,7 +98,7 @@ function textOfPart(part: unknown): string {
   return String(text ?? transcript ?? refusal ?? `(${type ?? 'data'})`);
 }
 
-/** The part of `tool` that is used here: its types infer too much from a schema made at run time. */
+/** The part of `tool` that is used here: its types infer too much from a schema that is data. */
 const toolOf = tool as unknown as (options: {
   name: string;
   description: string;
@@ -148,7 +148,12 @@ export class RunRecorder {
     runner.on('agent_tool_start', (_context, agent, { name }, { toolCall }) => {
       const input = 'arguments' in toolCall ? toolCall.arguments : undefined;
       const details = { tool: name, call_id: callId(toolCall), input };
-      recorder.event('tool_call', `${name}(${textOf(input ?? '')})`, details, agentIdOf(agent.name));
+      recorder.event(
+        'tool_call',
+        `${name}(${textOf(input ?? '')})`,
+        details,
+        agentIdOf(agent.name),
+      );
     });
     runner.on('agent_tool_end', (_context, agent, { name }, result, { toolCall }) => {
       const details = { tool: name, call_id: callId(toolCall) };
@@ -159,7 +164,12 @@ export class RunRecorder {
     });
     runner.on('agent_handoff', (_context, from, to) => {
       const details = { from: from.name, to: to.name };
-      recorder.event('handoff', `${from.name} handed over to ${to.name}`, details, agentIdOf(from.name));
+      recorder.event(
+        'handoff',
+        `${from.name} handed over to ${to.name}`,
+        details,
+        agentIdOf(from.name),
+      );
     });
     runner.on('agent_end', (_context, agent, output) => {
       recorder.event('agent_output', textOf(output), { agent: agent.name }, agentIdOf(agent.name));
@@ -172,7 +182,9 @@ export class RunRecorder {
       const result: unknown = await this.runner.run(...call);
       const { completed } = result as { completed?: Promise<void> };
       // Of a stream, errors come later; whoever reads it gets them too.
-      completed?.catch((error: unknown) => this.recorder.error(error, { run: call[0].name }, agentId));
+      completed?.catch((error: unknown) =>
+        this.recorder.error(error, { run: call[0].name }, agentId),
+      );
       return result;
     } catch (error) {
       this.recorder.error(error, { run: call[0].name }, agentId);

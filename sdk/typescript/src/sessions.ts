@@ -31,10 +31,7 @@ export class Sessions {
   }
 
   /** The newest first. */
-  list(
-    list: SessionListOptions = {},
-    options: RequestOptions = {},
-  ): Pages<Session, SessionList> {
+  list(list: SessionListOptions = {}, options: RequestOptions = {}): Pages<Session, SessionList> {
     const fetchPage = (cursor: string | undefined) => {
       const query = (cursor === undefined ? list : { ...list, cursor }) as Query;
       const call = { method: 'GET', path: SESSIONS, query, repeat: 'safe' } as const;

@@ -1,9 +1,7 @@
 import type { components, operations } from './openapi.js';
 
 type Schemas = components['schemas'];
-type QueryOf<Name extends keyof operations> = NonNullable<
-  operations[Name]['parameters']['query']
->;
+type QueryOf<Name extends keyof operations> = NonNullable<operations[Name]['parameters']['query']>;
 
 /** A moment: RFC 3339 text or a Date. */
 export type Moment = string | Date;

@@ -1,8 +1,15 @@
-import { generateText, simulateReadableStream, stepCountIs, streamText, tool, wrapLanguageModel } from 'ai';
+import {
+  generateText,
+  simulateReadableStream,
+  stepCountIs,
+  streamText,
+  tool,
+  wrapLanguageModel,
+} from 'ai';
 import { MockLanguageModelV3 } from 'ai/test';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { memtraceMiddleware, memtraceTools, type MiddlewareOptions } from '../src/ai-sdk.js';
+import { type MiddlewareOptions, memtraceMiddleware, memtraceTools } from '../src/ai-sdk.js';
 import type { Memtrace } from '../src/index.js';
 import { clientOf, serverAndClient, type TestServer } from './support.js';
 

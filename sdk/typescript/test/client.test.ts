@@ -235,7 +235,10 @@ describe('agents, sessions, keys', () => {
 describe('errors', () => {
   it('say what is wrong, where, and in which request', async () => {
     const error = await client.memories
-      .addMany([{ agent_id: 'ok', content: 'ok' }, { agent_id: '1', content: 'x' }])
+      .addMany([
+        { agent_id: 'ok', content: 'ok' },
+        { agent_id: '1', content: 'x' },
+      ])
       .catch((e) => e);
     expect(error).toBeInstanceOf(InvalidRequestError);
     expect(error).toMatchObject({
@@ -287,7 +290,9 @@ describe('the names of the original client', () => {
     const list = await original.listMemories({ agent_id: 'old', limit: 0, offset: 0 });
     expect(list.count).toBe(2);
     expect((await original.recall('old', '1h')).count).toBe(2);
-    expect((await original.searchMemories({ agent_id: 'old', content_contains: 'two' })).count).toBe(1);
+    expect(
+      (await original.searchMemories({ agent_id: 'old', content_contains: 'two' })).count,
+    ).toBe(1);
     const agent = await original.registerAgent({ name: 'old' });
     expect((await original.getAgent(agent.id)).name).toBe('old');
     expect((await original.getAgentStats('old')).memory_count).toBe(2);
@@ -295,7 +300,9 @@ describe('the names of the original client', () => {
     expect((await original.getSession(session.id)).id).toBe(session.id);
     expect((await original.listSessions('old')).count).toBe(1);
     expect((await original.listSessions()).count).toBeGreaterThan(0);
-    expect((await original.getSessionContext(session.id, { max_tokens: 100 })).memory_count).toBe(0);
+    expect((await original.getSessionContext(session.id, { max_tokens: 100 })).memory_count).toBe(
+      0,
+    );
     expect((await original.closeSession(session.id)).status).toBe('closed');
   });
 });

@@ -47,13 +47,20 @@ describe('a session', () => {
       user('small'),
       user(`${'ü"\\😀'.repeat(20_000)}`),
       user('nul \0 and half \ud83d'),
-      { type: 'function_call_result', name: 'f', callId: 'c', status: 'completed', output: deep(40) },
+      {
+        type: 'function_call_result',
+        name: 'f',
+        callId: 'c',
+        status: 'completed',
+        output: deep(40),
+      },
       user('last'),
     ] as AgentInputItem[];
     await session.addItems(items);
     expect(await session.getItems()).toEqual(items);
     expect(await session.getItems(1)).toEqual([user('last')]);
-    for (let i = items.length - 1; i >= 0; i -= 1) expect(await session.popItem()).toEqual(items[i]);
+    for (let i = items.length - 1; i >= 0; i -= 1)
+      expect(await session.popItem()).toEqual(items[i]);
     expect((await client.session('large').memories()).count).toBe(0);
   });
 
@@ -85,7 +92,13 @@ describe('tools', () => {
   it('remember and recall in a real run', async () => {
     const model = new ScriptedModel([
       [functionCall('memtrace_remember', { content: 'the shop closes at six' }, { callId: 'c1' })],
-      [functionCall('memtrace_decide', { decision: 'go at five', reasoning: 'closes at six' }, { callId: 'c2' })],
+      [
+        functionCall(
+          'memtrace_decide',
+          { decision: 'go at five', reasoning: 'closes at six' },
+          { callId: 'c2' },
+        ),
+      ],
       [functionCall('memtrace_recall', { contains: '', limit: 5 }, { callId: 'c3' })],
       [assistantMessage('done')],
     ]);
@@ -127,7 +140,10 @@ describe('a recorder', () => {
       [functionCall('transfer_to_Help_Desk', {}, { callId: 'h1' })],
     ]);
     const agent = new Agent({ name: 'Front', model, tools: [good, bad], handoffs: [helper] });
-    const recorder = new RunRecorder(client, new Runner(), { agentId: 'front', sessionId: 'run_1' });
+    const recorder = new RunRecorder(client, new Runner(), {
+      agentId: 'front',
+      sessionId: 'run_1',
+    });
     await recorder.run(agent, 'weather?');
     const failing = new Agent({
       name: 'Front',

@@ -1,4 +1,4 @@
-import { type TestServer, startServer } from '../../../test/support/server.js';
+import { startServer, type TestServer } from '../../../test/support/server.js';
 import { type ClientOptions, Memtrace } from '../src/index.js';
 
 export { freePort, startServer, type TestServer, tempDir } from '../../../test/support/server.js';
