@@ -66,9 +66,9 @@ export class RunIndex implements DedupIndex {
     this.sealer = new Sealer(parts, this.mem);
   }
 
-  reserve(entries: readonly DedupEntry[], nowUs: number): Promise<(DedupHolder | null)[]> {
+  async reserve(entries: readonly DedupEntry[], nowUs: number): Promise<(DedupHolder | null)[]> {
     const begun = this.begin(entries, nowUs);
-    if (begun.questions.length === 0) return Promise.resolve(this.claimAll(begun.round));
+    if (begun.questions.length === 0) return this.claimAll(begun.round);
     // The scratch is the next call's as soon as this one waits.
     const hashes = begun.round.hashes.slice(0, entries.length * 4);
     return this.reserveSlowly({ ...begun.round, hashes, answers: new Map() }, begun);
