@@ -154,7 +154,9 @@ export class Metrics {
     this.rejections.at(reason).add();
   }
 
-  /** From now on these reasons are shown, at 0: a counter that begins at 1 has no first increase. */
+  /**
+   * From now on these reasons are shown, at 0: a counter that begins at 1 has no first increase.
+   */
   expectRejections(reasons: readonly string[]): void {
     for (const reason of reasons) this.rejections.at(reason);
   }

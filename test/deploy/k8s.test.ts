@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkedConfig } from './config.js';
-import { PROMETHEUS_RULE, renderPrometheusRule } from './generate.js';
 import {
   type Checked,
   type Container,
@@ -393,9 +392,5 @@ describe.skipIf(missing('kubectl or kustomize, and Python', render, py))('kubern
     const example = readFileSync(join(ROOT, 'k8s/base/secret.example.yaml'), 'utf8');
     expect(checkObjects(String(py), example, null).problems).toEqual([]);
     for (const key of ['bootstrap-key', 'arc-api-key']) expect(example).toContain(`${key}:`);
-  });
-
-  it('PrometheusRule is what the rule files say', () => {
-    expect(readFileSync(join(ROOT, PROMETHEUS_RULE), 'utf8')).toBe(renderPrometheusRule());
   });
 });

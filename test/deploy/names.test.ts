@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { PROMETHEUS_RULE, renderPrometheusRule } from './generate.js';
 import { ROOT } from './tools.js';
 
 /** Names that deployment files and code must agree on, where no other test runs both. */
@@ -73,4 +74,8 @@ it('the dashboard has the shape that Grafana 10 and later take', () => {
     const refs = targets.map(({ refId }) => refId);
     expect(new Set(refs).size).toBe(refs.length);
   }
+});
+
+it('PrometheusRule is what the rule files say', () => {
+  expect(read(PROMETHEUS_RULE)).toBe(renderPrometheusRule());
 });
