@@ -68,7 +68,7 @@ export class Merger {
         this.parts.observer.failed('compaction', error);
         if (mayPass(error)) return;
         failed.add(group[0].id);
-        await this.countFailure(group);
+        await this.countFailure(group, error);
       }
       await sleep(options.restMs(this.parts.clock.monoMs() - start));
     }
@@ -119,14 +119,13 @@ export class Merger {
     return done;
   }
 
-  private async countFailure(group: readonly Partition[]): Promise<void> {
+  private async countFailure(group: readonly Partition[], error: unknown): Promise<void> {
     for (const { id } of group) this.failures.set(id, (this.failures.get(id) ?? 0) + 1);
-    const worn = group.every(({ id }) => (this.failures.get(id) ?? 0) >= TRIES);
-    if (!worn) return;
+    if (group.some(({ id }) => (this.failures.get(id) ?? 0) < TRIES)) return;
     let culprits = 0;
     for (const file of group) if (!(await this.canBeCopied(file))) culprits += 1;
     // Each can be copied alone, and together they cannot.
-    if (culprits === 0) for (const { id } of group) this.aside.add(id);
+    if (culprits === 0) for (const file of group) this.leave(file, error);
   }
 
   /** Whether the file can be read and written again by itself; if not, it is set aside. */
@@ -135,14 +134,21 @@ export class Merger {
     if (!isBelow(leaving, file)) return true;
     try {
       const order = { inputs: [file], leaving, merge: true, onGone: goneNoter(this.parts) };
-      await this.parts.store.rewrite(order);
+      const { output } = await this.parts.store.rewrite(order);
+      this.failures.delete(file.id);
+      // Were the files of the group to fail together again, it would be once more and no oftener.
+      if (output !== null) this.failures.set(output.id, TRIES);
       return true;
     } catch (error) {
       if (mayPass(error)) return true;
-      this.aside.add(file.id);
-      this.parts.observer.setAside(file.key, error);
+      this.leave(file, error);
       return false;
     }
+  }
+
+  private leave({ id, key }: Partition, error: unknown): void {
+    this.aside.add(id);
+    this.parts.observer.setAside(key, error);
   }
 }
 

@@ -43,7 +43,7 @@ export interface RewriteOrder {
   /** Live files of one stream and one day, all at or below `leaving.through` if of its stream. */
   inputs: readonly Partition[];
   leaving: Leaving;
-  /** A file is written even if every row stays: inputs become one. */
+  /** A file is written even if every row stays: inputs become one, and a single one is copied. */
   merge: boolean;
   /** Told in the last moment before rows are gone for good. */
   onGone(gone: readonly RowsGone[]): void;
@@ -89,7 +89,8 @@ export class Rewriter {
     if (verdicts.some((verdict) => verdict !== 'whole')) return nothing('stale', order.inputs);
     const { inputs, weight } = await this.weigh(order);
     const rowsGone = weight.rows - weight.kept;
-    const worthIt = rowsGone > 0 || (order.merge && inputs.length > 1);
+    const cut = inputs.length === 1 && order.inputs.length > 1;
+    const worthIt = rowsGone > 0 || (order.merge && !cut);
     if (!worthIt) return nothing('unchanged', inputs);
     const gone = rowsGone > 0 ? await this.gone(inputs, order.leaving) : [];
     const output = weight.kept > 0 ? await this.write({ ...order, inputs }, weight) : null;

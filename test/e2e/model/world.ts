@@ -6,11 +6,17 @@ import { startServer, type TestServer, tempDir } from '../../support/server.js';
 import { Difference, same } from './compare.js';
 import { Model } from './model.js';
 
-/** So small that most reads meet events in several files and in the buffer. */
+/**
+ * So small that most reads meet events in several files and in the buffer, and that files are
+ * merged, and erased rows removed from them, under most operations.
+ */
 const SMALL_BUFFERS = {
   MEMTRACE_BUFFER_MAX_ROWS: '100',
   MEMTRACE_BUFFER_MAX_AGE: '500ms',
   MEMTRACE_WAL_SEGMENT_SIZE: '1MiB',
+  MEMTRACE_COMPACTION_INTERVAL: '200ms',
+  MEMTRACE_COMPACTION_MIN_FILES: '2',
+  MEMTRACE_ERASURE_DEADLINE: '1m',
 };
 const EXPIRY_MARGIN_MS = 1_000;
 const TAIL = 25;
