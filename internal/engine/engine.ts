@@ -108,6 +108,7 @@ export class Engine implements Host {
       catalog,
       nowUs: this.clock.nowUs(),
       onDamage: (damage) => log.error({ ...damage }, 'a deduplication run is damaged'),
+      onError: (error) => log.error({ err: error }, 'upkeep of the deduplication index failed'),
     });
     const recent = new Recent(this.clock, position);
     const deletions = new Deletions(active);
