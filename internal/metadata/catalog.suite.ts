@@ -44,11 +44,24 @@ function commitSuite(stand: () => Promise<Stand>): void {
       const { orgId, agentId, sessionId, ...sum } = span('org_a', { minExpiresUs: NOON + 5 });
       expect(await catalog.locate({ orgId, agentIds: [agentId], sessionId })).toEqual({
         through: { log: 10 },
-        partitions: [{ ...first, sum }],
+        partitions: [{ ...first, sum, agentId }],
         quarantined: [],
       });
       expect(await catalog.partitions()).toEqual([first]);
       expect(await catalog.dedupRuns()).toEqual([run('dedup/1.run')]);
+    });
+
+    test('name the agent of a session in a partition if there is but one', async () => {
+      const { catalog } = await open();
+      await catalog.stage('par_1', [span('org_a', { sessionId: 'mine' }), span('org_a')]);
+      await catalog.stage('par_1', [span('org_a', { agentId: 'another' })]);
+      await catalog.commitFlush(flush(0, 10, [partition('par_1')]));
+      const agentOf = async (sessionId: string) =>
+        (await catalog.locate({ orgId: 'org_a', sessionId })).partitions.map((one) => one.agentId);
+      expect(await agentOf('mine')).toEqual(['crawler']);
+      expect(await agentOf('s1')).toEqual([undefined]);
+      const { partitions } = await catalog.locate({ orgId: 'org_a', agentIds: ['another'] });
+      expect(partitions.map((one) => one.agentId)).toEqual([undefined]);
     });
 
     test('fail whole if the position is another', async () => {

@@ -195,6 +195,8 @@ export type SpanSum = Omit<Span, 'orgId' | 'agentId' | 'sessionId'>;
 
 export interface LocatedPartition extends Partition {
   sum: SpanSum;
+  /** If the scope names a session: the one agent that has all its rows in the partition. */
+  agentId?: string;
 }
 
 export interface Located {

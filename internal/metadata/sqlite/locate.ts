@@ -14,23 +14,25 @@ export function locateOperations(db: Database) {
   };
 }
 
-type LocatedRow = Omit<LocatedPartition, 'sum'> & {
+type LocatedRow = Omit<LocatedPartition, 'sum' | 'agentId'> & { agentId: string | null } & {
   [K in keyof SpanSum as `sum_${K}`]: SpanSum[K];
 };
 
 const SESSION_SUMS = `SELECT partition_seq, min(first_us) AS first_us,
     max(first_us + length_us) AS last_us, sum(rows) AS rows, sum(decisions) AS decisions,
     sum(entities) AS entities, sum(sessions) AS sessions, sum(errors) AS errors,
-    min(min_expires_us) AS min_expires_us
+    min(min_expires_us) AS min_expires_us,
+    CASE WHEN min(agent_seq) = max(agent_seq) THEN min(agent_seq) END AS only_agent
   FROM spans
   WHERE org_seq = @org AND session_id = @sessionId AND first_us >= @fromUs AND first_us < @toUs`;
 const OF_AGENTS = 'agent_seq IN (SELECT value FROM json_each(@agents))';
 const AGENT_SUMS = `SELECT partition_seq, min(first_us) AS first_us, max(last_us) AS last_us,
     sum(rows) AS rows, sum(decisions) AS decisions, sum(entities) AS entities,
-    sum(sessions) AS sessions, sum(errors) AS errors, min(min_expires_us) AS min_expires_us
+    sum(sessions) AS sessions, sum(errors) AS errors, min(min_expires_us) AS min_expires_us,
+    NULL AS only_agent
   FROM agent_spans WHERE ${OF_AGENTS} AND day >= @fromDay AND day < @toDay`;
 const ORG_SUMS =
-  'SELECT * FROM org_spans WHERE org_seq = @org AND day >= @fromDay AND day < @toDay';
+  'SELECT *, NULL AS only_agent FROM org_spans WHERE org_seq = @org AND day >= @fromDay AND day < @toDay';
 
 function locate(db: Database, scope: Scope): Located {
   const through = positions(db);
@@ -79,7 +81,8 @@ function sumsSql(scope: Scope): string {
 function locateSql(scope: Scope): string {
   return `SELECT ${PARTITION_COLUMNS}, s.first_us AS sum_firstUs, s.last_us AS sum_lastUs,
       s.rows AS sum_rows, s.decisions AS sum_decisions, s.entities AS sum_entities,
-      s.sessions AS sum_sessions, s.errors AS sum_errors, s.min_expires_us AS sum_minExpiresUs
+      s.sessions AS sum_sessions, s.errors AS sum_errors, s.min_expires_us AS sum_minExpiresUs,
+      (SELECT agent_id FROM span_agents WHERE seq = s.only_agent) AS agentId
     FROM (${sumsSql(scope)}) s CROSS JOIN partitions p ON p.seq = s.partition_seq
     WHERE s.last_us >= @sinceUs AND s.first_us < @untilUs
     ORDER BY p.max_time_us DESC, p.id DESC`;
@@ -115,10 +118,11 @@ function toLocated(row: LocatedRow): LocatedPartition {
     sum_sessions: sessions,
     sum_errors: errors,
     sum_minExpiresUs: minExpiresUs,
+    agentId,
     ...partition
   } = row;
   const sum = { firstUs, lastUs, rows, decisions, entities, sessions, errors, minExpiresUs };
-  return { ...partition, sum };
+  return agentId === null ? { ...partition, sum } : { ...partition, sum, agentId };
 }
 
 function lastEvents(

@@ -11,6 +11,14 @@ const ROW_GROUP_ROWS = 8192;
 /** What DuckDB's JSON reader may take for one line at least; it allocates twice that a thread. */
 const MIN_LINE_BUFFER = 1 << 20;
 
+/**
+ * How the rows of every file stand: those of an agent together, and in them those of a session, so
+ * that a read of either touches few row groups. (With the session first, an agent's rows would be
+ * everywhere: ten times slower in a file of 800,000 rows; the other way round a session costs the
+ * same, as the catalog knows its agent.)
+ */
+export const SORT_ORDER = 'org_id, agent_id, session_id, time, id';
+
 /** Row lines as rows of the stored types. Timestamps are UTC instants (isAdjustedToUTC). */
 export function rowLinesSource(path: string, longestLine: number): string {
   const columns = COLUMNS.map((column) => `"${column.name}": '${column.lineType}'`).join(', ');
@@ -31,7 +39,7 @@ function storedColumn({ name, type }: Column): string {
 export function copyDay(source: string, day: number | null, path: string, note: string): string {
   const where = day === null ? '' : ` WHERE time >= ${instant(day)} AND time < ${instant(day + 1)}`;
   return (
-    `COPY (SELECT * FROM (${source})${where} ORDER BY org_id, session_id, time, id) ` +
+    `COPY (SELECT * FROM (${source})${where} ORDER BY ${SORT_ORDER}) ` +
     `TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROW_GROUP_ROWS}, ` +
     `KV_METADATA {${NOTE_KEY}: ${quoteText(note)}})`
   );

@@ -125,6 +125,8 @@ export interface Branch {
   erased: Erased;
   /** Some row in them may have expired. */
   expiring: boolean;
+  /** All rows asked for are of this agent, whose rows stand together (copy.ts). */
+  agentId?: string;
 }
 
 export function branchesOf(files: readonly LocatedPartition[], wanted: Wanted): Branch[] {
@@ -133,10 +135,12 @@ export function branchesOf(files: readonly LocatedPartition[], wanted: Wanted): 
   const applicable = new ApplicableDeletions(deletions, range, wanted.filter);
   const branches = new Map<string, Branch>();
   for (const file of files) {
-    const { key, erased } = applicable.to(file);
+    const { agentId } = file;
+    const { key: deleted, erased } = applicable.to(file);
+    const key = `${deleted} ${agentId ?? ''}`;
     const expiring = file.minExpiresUs !== null && file.minExpiresUs <= nowUs;
     const branch = branches.get(key);
-    if (branch === undefined) branches.set(key, { files: [file], erased, expiring });
+    if (branch === undefined) branches.set(key, { files: [file], erased, expiring, agentId });
     else {
       branch.files.push(file);
       branch.expiring ||= expiring;

@@ -1,5 +1,6 @@
 import { COLUMNS } from '../../event/columns.js';
 import type { Partition, RowsGone } from '../../metadata/metadata.js';
+import { SORT_ORDER } from './copy.js';
 import { quotePath, quoteText, type SqlCell } from './duck.js';
 import { NOTE_KEY } from './inspect.js';
 import { type Leaving, leavingRows } from './leaving.js';
@@ -129,7 +130,7 @@ export function copyKept(
   return {
     sql:
       `COPY (SELECT * FROM (${selects.join(' UNION ALL ')}) ` +
-      `ORDER BY org_id, session_id, time, id) TO ${quoteText(target.path)} ` +
+      `ORDER BY ${SORT_ORDER}) TO ${quoteText(target.path)} ` +
       `(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${target.rowGroupRows}, ` +
       `KV_METADATA {${NOTE_KEY}: ${quoteText(target.note)}})`,
     values: parameters.values,

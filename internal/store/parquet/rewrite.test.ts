@@ -121,7 +121,9 @@ test('expired rows and rows below a floor leave, and only those of their organiz
   ];
   await under.store.write(batchOf(0, 10, rows));
   const untrusted = leaving(10);
-  expect(await rewrite({ leaving: untrusted })).toMatchObject({ outcome: 'unchanged' });
+  expect(await rewrite({ leaving: untrusted, merge: false })).toMatchObject({
+    outcome: 'unchanged',
+  });
   const floors = new Map([['org_a', day(1, 3)]]);
   const done = await rewrite({ leaving: leaving(10, { expiredUs: NOW_US, floors }), merge: false });
   expect(done).toMatchObject({ outcome: 'replaced', rowsGone: 2 });

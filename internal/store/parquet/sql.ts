@@ -139,6 +139,9 @@ function unionOf(
 function branchConditions(branch: Branch, wanted: Wanted, parameters: Parameters): string[] {
   const { ids, sessions, filters } = branch.erased;
   const conditions: string[] = [];
+  if (branch.agentId !== undefined) {
+    conditions.push(`agent_id = ${parameters.add(branch.agentId)}`);
+  }
   if (branch.expiring) {
     const now = parameters.time(wanted.visibility.nowUs);
     conditions.push(`(expires_at IS NULL OR expires_at > ${now})`);
