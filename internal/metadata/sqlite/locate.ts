@@ -31,8 +31,8 @@ const AGENT_SUMS = `SELECT partition_seq, min(first_us) AS first_us, max(last_us
     sum(sessions) AS sessions, sum(errors) AS errors, min(min_expires_us) AS min_expires_us,
     NULL AS only_agent
   FROM agent_spans WHERE ${OF_AGENTS} AND day >= @fromDay AND day < @toDay`;
-const ORG_SUMS =
-  'SELECT *, NULL AS only_agent FROM org_spans WHERE org_seq = @org AND day >= @fromDay AND day < @toDay';
+const ORG_SUMS = `SELECT *, NULL AS only_agent
+  FROM org_spans WHERE org_seq = @org AND day >= @fromDay AND day < @toDay`;
 
 function locate(db: Database, scope: Scope): Located {
   const through = positions(db);
