@@ -8,5 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // Most of them wait for servers, disks and timers of their own.
+    maxWorkers: 2,
   },
 });
