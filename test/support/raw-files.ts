@@ -1,6 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DuckDBInstance } from '@duckdb/node-api';
+
+/** How often a file that is still being written is looked at again. */
+const TRIES = 30;
 
 /**
  * The files below a directory that hold a text, in their bytes or, for Parquet, in any decoded
@@ -12,13 +16,26 @@ export async function filesWith(directory: string, text: string): Promise<string
   const found: string[] = [];
   try {
     for (const path of filesBelow(directory)) {
-      const raw = readFileSync(path).includes(text);
-      if (raw || (path.endsWith('.parquet') && (await decodedHas(path)))) found.push(path);
+      if (await settledHas(path)) found.push(path);
     }
     return found;
   } finally {
     connection.closeSync();
     instance.closeSync();
+  }
+
+  /** A server at work finishes and removes files meanwhile: one that is gone holds nothing. */
+  async function settledHas(path: string): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const raw = readFileSync(path).includes(text);
+        return raw || (path.endsWith('.parquet') && (await decodedHas(path)));
+      } catch (error) {
+        if (!existsSync(path)) return false;
+        if (tries === TRIES) throw error;
+        await sleep(100);
+      }
+    }
   }
 
   async function decodedHas(path: string): Promise<boolean> {
