@@ -19,8 +19,7 @@ const SMALL_BUFFERS = {
   MEMTRACE_BUFFER_MAX_AGE: '300ms',
   MEMTRACE_WAL_SEGMENT_SIZE: '1MiB',
 };
-/** Files are merged and erased rows removed all the time. */
-export const BUSY_UPKEEP = {
+const BUSY_UPKEEP = {
   MEMTRACE_COMPACTION_INTERVAL: '100ms',
   MEMTRACE_COMPACTION_MIN_FILES: '2',
   MEMTRACE_ERASURE_DEADLINE: '1m',
@@ -31,8 +30,8 @@ const ANSWERED_RETRIES = 15;
 export interface CrashOptions {
   cycles: number;
   seed: number;
-  /** Added to the environment of every server. */
-  env?: Record<string, string>;
+  /** Files are merged and erased rows removed all the time; the load then lasts longer. */
+  upkeep?: boolean;
   /** Told after each cycle. */
   report?: (line: string) => void;
 }
@@ -48,6 +47,8 @@ export interface CrashReport {
   killedInStart: number;
   stoppedGently: number;
   slowestReadyMs: number;
+  /** Merges of files that ended before their server did. */
+  merges: number;
   findings: Finding[];
 }
 
@@ -81,7 +82,7 @@ class CrashRun {
   constructor(options: CrashOptions) {
     this.options = options;
     this.random = randomOf(options.seed);
-    this.env = { ...SMALL_BUFFERS, ...options.env };
+    this.env = { ...SMALL_BUFFERS, ...(options.upkeep ? BUSY_UPKEEP : {}) };
     this.report = {
       seed: options.seed,
       cycles: 0,
@@ -93,6 +94,7 @@ class CrashRun {
       killedInStart: 0,
       stoppedGently: 0,
       slowestReadyMs: 0,
+      merges: 0,
       findings: [],
     };
   }
@@ -168,7 +170,9 @@ class CrashRun {
     let stopped = false;
     const writers = STEPS.map((_, at) => this.writer(server, `c${cycle}w${at}`, () => stopped));
     const running = writers.map((writer, at) => run(writer, stepOf(at)));
-    await sleep(this.random.int(50, 1_500));
+    // A merge takes a second, and the first one in a process longer.
+    await sleep(this.options.upkeep ? this.random.int(500, 3_500) : this.random.int(50, 1_500));
+    this.report.merges += await mergesOf(server);
     await this.end(server);
     stopped = true;
     await Promise.all(running);
@@ -210,6 +214,11 @@ class CrashRun {
   private note(findings: readonly Finding[]): void {
     this.report.findings.push(...findings);
   }
+}
+
+async function mergesOf(server: TestServer): Promise<number> {
+  const { body } = await api(server).get<string>('/metrics');
+  return Number(/^memtrace_compaction_runs_total (\d+)/m.exec(body)?.[1] ?? 0);
 }
 
 function stepOf(at: number): (writer: Writer) => Promise<void> {

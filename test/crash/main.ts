@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { freshSeed } from '../support/random.js';
-import { BUSY_UPKEEP, crashCycles, describe } from './cycles.js';
+import { crashCycles, describe } from './cycles.js';
 
 /**
  * `npm run test:crash -- --cycles 200 [--seed 7] [--upkeep]`: exits with 1 if anything was lost or
@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   const report = await crashCycles({
     cycles: Number(values.cycles),
     seed,
-    env: values.upkeep ? BUSY_UPKEEP : {},
+    upkeep: values.upkeep,
     report: (line) => console.log(line),
   });
   for (const { kind, id, text } of report.findings.slice(0, 50)) {
@@ -28,7 +28,8 @@ async function main(): Promise<void> {
   console.log(`seed ${seed}, ${report.cycles} cycles: ${describe(report)}`);
   console.log(
     `killed ${report.killed} under load, ${report.killedInStart} while starting, ` +
-      `${report.stoppedGently} stopped gently; slowest start ${report.slowestReadyMs} ms`,
+      `${report.stoppedGently} stopped gently; slowest start ${report.slowestReadyMs} ms; ` +
+      `${report.merges} merges of files`,
   );
   process.exitCode = report.findings.length === 0 ? 0 : 1;
 }
