@@ -103,6 +103,8 @@ const DOORS: readonly [RegExp, RegExp][] = [
   [/^(?:hono|@hono\/)/, /^internal\/api\//],
   [/^commander$/, /^cmd\//],
   [/^@modelcontextprotocol\//, /^internal\/mcp\//],
+  [/^@aws-sdk\//, /^internal\/objects\//],
+  [/^@opentelemetry\//, /^internal\/telemetry\//],
 ];
 
 test('each driver has one door', () => {
@@ -127,7 +129,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['metadata'],
   ['log', 'recent', 'store', 'dedup'],
   ['ingest', 'recall'],
-  ['auth', 'upkeep'],
+  ['auth', 'upkeep', 'backup', 'transfer'],
   ['memory', 'session', 'agent'],
   ['engine'],
   ['mcp'],
