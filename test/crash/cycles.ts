@@ -24,8 +24,8 @@ const BUSY_UPKEEP = {
   MEMTRACE_COMPACTION_MIN_FILES: '2',
   MEMTRACE_ERASURE_DEADLINE: '1m',
 };
-const SAMPLE = 40;
-const ANSWERED_RETRIES = 15;
+const SAMPLE = 20;
+const ANSWERED_RETRIES = 6;
 
 export interface CrashOptions {
   cycles: number;
@@ -171,7 +171,7 @@ class CrashRun {
     const writers = STEPS.map((_, at) => this.writer(server, `c${cycle}w${at}`, () => stopped));
     const running = writers.map((writer, at) => run(writer, stepOf(at)));
     // A merge takes a second, and the first one in a process longer.
-    await sleep(this.options.upkeep ? this.random.int(500, 3_500) : this.random.int(50, 1_500));
+    await sleep(this.options.upkeep ? this.random.int(500, 3_500) : this.random.int(50, 900));
     this.report.merges += await mergesOf(server);
     await this.end(server);
     stopped = true;
