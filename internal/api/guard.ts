@@ -21,7 +21,7 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
  * limit, and after it the metric and the translation of errors.
  */
 export function guarded(host: Host, route: GuardedRoute) {
-  return async (http: HttpRequest): Promise<Reply> => {
+  const replyTo = async (http: HttpRequest): Promise<Reply> => {
     const start = host.clock.monoMs();
     const requestId = requestIdOf(http, host);
     let reply: Reply;
@@ -35,6 +35,15 @@ export function guarded(host: Host, route: GuardedRoute) {
     const seconds = (host.clock.monoMs() - start) / 1000;
     host.metrics.httpDone(route.path, route.method, reply.status, seconds);
     return reply;
+  };
+  return (http: HttpRequest): Promise<Reply> => {
+    const { tracer } = host;
+    if (tracer === null) return replyTo(http);
+    return tracer.request(
+      route,
+      (name) => http.header(name),
+      () => replyTo(http),
+    );
   };
 }
 

@@ -14,7 +14,6 @@ test('reserved options load, and each that cannot be honoured is named with a se
       MEMTRACE_STORAGE_OBJECTS: 's3://bucket/prefix',
       MEMTRACE_CACHE_URL: 'redis://cache:6379',
       MEMTRACE_ARC_URL: 'http://arc-service:8000',
-      MEMTRACE_TELEMETRY_OTLP_ENDPOINT: 'http://collector:4318',
     }),
   ).toEqual([
     expect.stringMatching(/^storage\.engine = arc: .+\.$/),
@@ -22,7 +21,6 @@ test('reserved options load, and each that cannot be honoured is named with a se
     expect.stringMatching(/^metadata\.url = postgres:\/\/user:\*\*\*@db\/memtrace: .+\.$/),
     expect.stringMatching(/^cache\.url = .+\.$/),
     expect.stringMatching(/^arc\.url = .+\.$/),
-    expect.stringMatching(/^telemetry\.otlp_endpoint = .+\.$/),
   ]);
 });
 

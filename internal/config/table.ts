@@ -312,15 +312,19 @@ const TABLE = {
     },
   },
   telemetry: {
-    text: 'Traces.',
+    text: 'Traces of requests, for OpenTelemetry.',
     options: {
-      otlp_endpoint: text('', 'An OpenTelemetry collector.', {
+      otlp_endpoint: text('', 'A collector that takes OTLP over HTTP; spans go to /v1/traces.', {
         zero: 'no traces',
         pattern: /^https?:\/\/\S+$/,
         shape: 'a URL like http://collector:4318',
-        reserved: true,
-        refused: 'traces are not part of this version: leave it empty',
       }),
+      sample_percent: int(
+        100,
+        'Of the traces that begin here, how many are recorded; what a caller decided is kept.',
+        { min: 1, max: 100 },
+      ),
+      service_name: text('memtrace', 'The name of the service in the traces.', { required: true }),
     },
   },
 } as const satisfies Readonly<Record<string, Section>>;

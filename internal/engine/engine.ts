@@ -21,8 +21,10 @@ import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
 import { Deletions } from '../recent/deletions.js';
 import { Recent } from '../recent/recent.js';
 import { openParquetStore, type ParquetStore } from '../store/parquet/parquet.js';
+import type { Store } from '../store/store.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Tracer } from '../telemetry/tracing.js';
 import { bootstrapKey } from './bootstrap.js';
 import { type DataDir, openDataDir } from './datadir.js';
 import { observe } from './gauges.js';
@@ -30,6 +32,7 @@ import { refuseLostCatalog } from './lost-catalog.js';
 import type { Opened } from './opened.js';
 import { readinessOf } from './readiness.js';
 import type { Host, Readiness, Services } from './services.js';
+import { tracedStore, tracerOf } from './tracing.js';
 import { VERSION } from './version.js';
 import { watch } from './watch.js';
 import { type Wired, wire } from './wire.js';
@@ -56,6 +59,7 @@ export class Engine implements Host {
   readonly log: Logger;
   readonly metrics: Metrics;
   services: Services | null = null;
+  tracer: Tracer | null = null;
   draining = false;
   private readonly options: EngineOptions;
   private readonly startedMs: number;
@@ -91,6 +95,7 @@ export class Engine implements Host {
   async open(): Promise<void> {
     const { config, log } = this;
     const { dir, lock } = known(this.taken, 'prepare() comes before open()');
+    this.tracer = await tracerOf(config, log);
     // Neither needs the other, and each spends its time in a thread of its own.
     const [metadata, wal] = await Promise.all([this.openMetadata(), this.openLog(dir)]);
     const store = await this.openStore(dir, metadata);
@@ -115,7 +120,8 @@ export class Engine implements Host {
     for (const { orgId, newestUs } of gone) deletions.noteGone(orgId, newestUs);
     const answers = new Answers(metadata.answers);
     const parts = { dir, lock, metadata, wal, store, dedup, recent, deletions, answers };
-    const flusher = this.flusherOf(parts);
+    const traced = tracedStore(store, this.tracer);
+    const flusher = this.flusherOf({ ...parts, store: traced });
     this.opened = { ...parts, flusher };
     observe(this.metrics, this.opened);
     await refuseLostCatalog(wal, position);
@@ -162,6 +168,7 @@ export class Engine implements Host {
     await wired?.upkeep.ended();
     await opened.metadata.close();
     await opened.lock.release();
+    await this.tracer?.close(LAST_SPANS_MS);
     this.metrics.close();
   }
 
@@ -240,7 +247,7 @@ export class Engine implements Host {
     });
   }
 
-  private flusherOf(parts: Omit<Opened, 'flusher'>): Flusher {
+  private flusherOf(parts: Omit<Opened, 'flusher' | 'store'> & { store: Store }): Flusher {
     const { config, metrics, log } = this;
     return new Flusher({
       ...parts,
@@ -313,6 +320,9 @@ export class Engine implements Host {
 const REFUSALS = Object.entries(STATUS_OF)
   .filter(([, status]) => status >= 500 || status === 429)
   .map(([code]) => code);
+
+/** How long a stop waits for the collector of traces. */
+const LAST_SPANS_MS = 1_000;
 
 const SWEEP_EVERY_MS = 3_600_000;
 const FIRST_SWEEP_MS = 10_000;

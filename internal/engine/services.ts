@@ -14,6 +14,7 @@ import type { SessionContext } from '../session/context.js';
 import type { Sessions } from '../session/sessions.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Tracer } from '../telemetry/tracing.js';
 
 /** The verbs of the product, as the API sees them. */
 export interface Services {
@@ -46,6 +47,8 @@ export interface Host {
   readonly ulids: UlidFactory;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Null unless traces are wanted. */
+  readonly tracer: Tracer | null;
   /** Null while the log is replayed. */
   readonly services: Services | null;
   readonly draining: boolean;

@@ -3,15 +3,17 @@ import type { Config } from '../config/table.js';
 import { Upkeep } from '../upkeep/upkeep.js';
 import type { Opened } from './opened.js';
 import type { Host } from './services.js';
+import { tracedRewrites } from './tracing.js';
 
 /** How long wall and monotonic clock must agree before anything expires from the disk. */
 const TRUST_AFTER_MS = 3_600_000;
 
 /** Makes the background work over what is open, and shows it in metrics and log. */
-export function upkeepOf(host: Pick<Host, 'config' | 'clock' | 'metrics' | 'log'>, opened: Opened) {
+export function upkeepOf(host: Omit<Host, 'services'>, opened: Opened) {
   const { config, clock, metrics, log } = host;
   const upkeep = new Upkeep({
     ...opened,
+    store: tracedRewrites(opened.store, host.tracer),
     clock,
     log: opened.wal,
     settings: settingsOf(config),

@@ -18,6 +18,7 @@ import type { Upkeep } from '../upkeep/upkeep.js';
 import type { Opened } from './opened.js';
 import { Operator } from './operator.js';
 import type { Host, Services } from './services.js';
+import { tracedLog, tracedStore } from './tracing.js';
 import { upkeepOf } from './upkeep.js';
 
 /** The verbs over what is open. */
@@ -96,8 +97,10 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   return { services, operator, upkeep, close };
 }
 
-function recallOf({ clock, config, metrics }: Omit<Host, 'services'>, opened: Opened): Recall {
-  const { recent, deletions, store, wal } = opened;
+function recallOf(host: Omit<Host, 'services'>, opened: Opened): Recall {
+  const { clock, config, metrics } = host;
+  const { recent, deletions, wal } = opened;
+  const store = tracedStore(opened.store, host.tracer);
   const { maxConcurrent, maxQueued, timeoutMs } = config.query;
   const slots = new FairPool({
     capacity: queriesAtOnce(maxConcurrent),
@@ -123,13 +126,13 @@ function recallOf({ clock, config, metrics }: Omit<Host, 'services'>, opened: Op
 
 function ingestOf(host: Omit<Host, 'services'>, opened: Opened, recall: Recall): Ingest {
   const { clock, config, metrics } = host;
-  const { wal, dedup, recent, deletions, answers, metadata, flusher } = opened;
+  const { dedup, recent, deletions, answers, metadata, flusher } = opened;
   const { catalog } = metadata;
   const nowUs = () => clock.nowUs();
   const existsParts = { recent, recall, deletions, catalog, nowUs };
   return new Ingest({
     clock,
-    log: wal,
+    log: tracedLog(opened.wal, host.tracer),
     dedup,
     recent,
     deletions,
