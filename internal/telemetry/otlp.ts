@@ -21,7 +21,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import type { Attributes, StepRun, TracedRoute, Tracer, TracerOptions } from './tracing.js';
 
-/** Spans that wait for the collector; further ones are dropped, so that a dead one costs nothing. */
+/** Spans that wait for the collector; further ones are dropped: a dead one costs nothing. */
 const MAX_WAITING = 2_048;
 const EXPORT_TIMEOUT_MS = 10_000;
 const TROUBLE_EVERY_MS = 60_000;
