@@ -5,16 +5,16 @@ import type { NewMemory } from '../../support/memory.js';
 export const AGENTS = 50;
 /** Sessions that get events at the same time; each gets about a hundred. */
 export const ACTIVE_SESSIONS = 64;
-const EVENTS_PER_SESSION = 100;
+export const EVENTS_PER_SESSION = 100;
 const LINES_PER_WRITE = 1_000;
 
-const TEXTS = [
+export const TEXTS = [
   'Crawled the product page and extracted the price table, the stock level and three reviews',
   '抓取了商品页面并提取价格表、库存和三条评论，下一页已加入队列，等待调度器分配新的会话',
   'Tool call failed with status 503 after two retries, 退避三十秒后重试, the user was told about it',
   '用户偏好深色模式 and short answers, prefers metric units, works in UTC+8, reads on Mondays',
 ] as const;
-const TYPES = ['episodic', 'episodic', 'decision', 'entity'] as const;
+export const TYPES = ['episodic', 'episodic', 'decision', 'entity'] as const;
 
 /** The session of the nth event: 64 sessions take turns until each has had its hundred. */
 export function sessionOf(label: string, n: number): string {
