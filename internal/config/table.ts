@@ -311,6 +311,29 @@ const TABLE = {
       }),
     },
   },
+  backup: {
+    text: 'Copies of everything in another place: memtrace backup, memtrace restore.',
+    options: {
+      s3_endpoint: text('', 'Address of an S3 server other than AWS, e.g. OBS or MinIO.', {
+        zero: 'AWS, in the region',
+        pattern: /^https?:\/\/\S+$/,
+        shape: 'a URL like https://obs.example.com',
+      }),
+      s3_region: text('', 'Region of the bucket.', {
+        zero: 'AWS_REGION of the environment, else us-east-1',
+      }),
+      s3_path_style: bool(
+        false,
+        'Whether the bucket is a part of the path instead of the host name, as MinIO wants it.',
+      ),
+      s3_access_key: text('', 'Access key of S3.', {
+        zero: 'what the environment, the profile or the machine gives',
+      }),
+      s3_secret_key: text('', 'Secret key of S3; set it together with s3_access_key.', {
+        secret: true,
+      }),
+    },
+  },
   telemetry: {
     text: 'Traces of requests, for OpenTelemetry.',
     options: {
