@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../../internal/engine/version.js';
+import { registerBackup } from './backup.js';
 import { registerCompact } from './compact.js';
 import { addConfigFlags, configFlags, registerConfig } from './config.js';
 import { registerKey } from './key.js';
 import { registerMcp } from './mcp.js';
 import { registerOrg } from './org.js';
 import { EXIT, failWith, print } from './output.js';
+import { registerRestore } from './restore.js';
 import { registerVerify } from './verify.js';
 
 /** The command line: parse, hand over, exit. Each command is a file beside this one. */
@@ -26,6 +28,8 @@ function program(): Command {
   registerKey(memtrace);
   registerVerify(memtrace);
   registerCompact(memtrace);
+  registerBackup(memtrace);
+  registerRestore(memtrace);
   registerConfig(memtrace);
   memtrace
     .command('version')

@@ -8,7 +8,7 @@ export const EXIT = {
   failed: 1,
   /** The words of the command were wrong. */
   usage: 2,
-  /** verify found damage. */
+  /** What was checked or made is not whole: verify, backup, restore. */
   damaged: 3,
 } as const;
 

@@ -5,6 +5,7 @@ import { Hono } from 'hono';
 import { dayOf, US_PER_MS } from '../base/clock.js';
 import type { Operator } from '../engine/operator.js';
 import { Fault } from '../fault/fault.js';
+import type { S3Settings } from '../objects/s3.js';
 
 /**
  * What the operator's commands reach on a running server: HTTP over a socket in the data directory
@@ -22,6 +23,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   verify: (operator, { deep }, onProgress) => operator.verify({ deep: deep === true, onProgress }),
   compact: (operator, { day, dryRun }, onProgress) =>
     operator.compact({ day: dayOfText(day), dryRun: dryRun === true }, onProgress),
+  'backup-create': (operator, args, onProgress) => {
+    const { to, incremental, settings } = args;
+    const kind = incremental === true ? 'incremental' : 'full';
+    const who = settings === undefined ? {} : { settings: settings as S3Settings };
+    return operator.backup({ to: String(to), kind, onProgress, ...who });
+  },
   'org-delete': (operator, { org }) => operator.deleteOrg(String(org)),
 };
 

@@ -53,6 +53,8 @@ export interface DedupIndex {
   seal(through: number): Promise<DedupRun | null>;
   /** The run is in the catalog: memory of its keys may go. */
   commit(run: DedupRun): void;
+  /** No file that the catalog names from now on is removed until the answer is called. */
+  hold(): () => void;
   close(): Promise<void>;
 }
 

@@ -32,6 +32,9 @@ export class Maintainer {
   private running: Promise<void> | null = null;
   private again = false;
   private stopped = false;
+  private holds = 0;
+  /** Files that went out of the index while a backup needed them. */
+  private held: string[] = [];
   /** A transaction failed, and nobody knows whether it went through. */
   private doubt: { removed: Run[]; added: Run | null } | null = null;
 
@@ -55,6 +58,23 @@ export class Maintainer {
     this.running ??= this.run().finally(() => {
       this.running = null;
     });
+  }
+
+  /**
+   * No run that the catalog names from now on is removed until the returned function is called: a
+   * backup copies what it named at one moment.
+   */
+  hold(): () => void {
+    this.holds += 1;
+    let held = true;
+    return () => {
+      if (held) this.holds -= 1;
+      held = false;
+      if (this.holds > 0 || this.held.length === 0 || this.stopped) return;
+      // What a crash leaves of these, the next start sweeps.
+      this.parts.writer.call('remove', this.held).catch(this.parts.onError);
+      this.held = [];
+    };
   }
 
   async idle(): Promise<void> {
@@ -161,10 +181,9 @@ export class Maintainer {
     const whole = removed.filter((run) => !damaged.includes(run));
     const files = damaged.map((run) => run.file);
     await writer.call('quarantine', files);
-    await writer.call(
-      'remove',
-      whole.map((run) => run.file),
-    );
+    const unneeded = whole.map((run) => run.file);
+    if (this.holds > 0) this.held.push(...unneeded);
+    else await writer.call('remove', unneeded);
     return true;
   }
 

@@ -264,6 +264,10 @@ export class RunIndex implements DedupIndex {
     this.sealer.commit(run);
   }
 
+  hold(): () => void {
+    return this.parts.maintainer.hold();
+  }
+
   /** Counters and sizes for metrics; `memoryBytes` is what grows with keys. */
   stats(): DedupStats {
     const { runs } = this.parts;

@@ -1,9 +1,11 @@
 import type { Auth } from '../auth/auth.js';
 import type { Keys } from '../auth/keys.js';
+import type { BackupReport } from '../backup/create.js';
 import type { Clock } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
 import type { Forget } from '../memory/forget.js';
 import type { CompactOptions, CompactProgress, CompactReport, Upkeep } from '../upkeep/upkeep.js';
+import type { BackupOrder, Backups } from './backup.js';
 import type { Opened } from './opened.js';
 
 /** What an operator may do to a running server, through the control socket or offline. */
@@ -13,6 +15,7 @@ export interface OperatorParts {
   auth: Auth;
   clock: Clock;
   upkeep: Upkeep;
+  backups: Backups;
 }
 
 export class Operator {
@@ -41,6 +44,11 @@ export class Operator {
   ): Promise<CompactReport> {
     if (options.dryRun !== true) await this.flush();
     return this.parts.upkeep.compact(options, onProgress);
+  }
+
+  /** Copies everything to another place; see backup/create.ts. */
+  backup(order: BackupOrder): Promise<BackupReport> {
+    return this.parts.backups.create(order);
   }
 
   /**

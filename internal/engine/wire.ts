@@ -15,6 +15,7 @@ import { createTokenCounter } from '../session/context/counter.js';
 import { SessionContext } from '../session/context.js';
 import { Sessions } from '../session/sessions.js';
 import type { Upkeep } from '../upkeep/upkeep.js';
+import { Backups } from './backup.js';
 import type { Opened } from './opened.js';
 import { Operator } from './operator.js';
 import type { Host, Services } from './services.js';
@@ -88,12 +89,15 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   };
   auth.start();
   host.metrics.observe('memtrace_inflight_bytes', () => services.bodies.inUse);
+  const backups = new Backups(host, opened);
   const close = async () => {
     upkeep.stop();
+    await backups.close();
     await auth.stop();
     await context.close();
   };
-  const operator = new Operator(opened, { keys: services.keys, forget, auth, clock, upkeep });
+  const { keys } = services;
+  const operator = new Operator(opened, { keys, forget, auth, clock, upkeep, backups });
   return { services, operator, upkeep, close };
 }
 

@@ -25,6 +25,11 @@ export interface Metadata {
    * so that erased rows are in neither. False if a reader of another process holds it up.
    */
   checkpoint(): Promise<boolean>;
+  /**
+   * Writes all of it, as it is at one moment, into a new file `path`: durable, and a database of
+   * this kind. Calls are served meanwhile. Rejects with `store_unavailable`.
+   */
+  snapshot(path: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Fault } from '../fault/fault.js';
@@ -9,13 +10,19 @@ import type { S3Settings } from './s3.js';
 const S3_URL = /^s3:\/\/([A-Za-z0-9][A-Za-z0-9.-]{1,254})(?:\/(.*))?$/;
 
 /**
- * Opens the place that an operator named: a directory (made if it is absent) or
- * `s3://bucket/prefix`. The client of S3 is loaded only for the latter. Rejects with
- * `invalid_field`.
+ * Opens the place that an operator named: a directory or `s3://bucket/prefix`. The client of S3 is
+ * loaded only for the latter. Rejects with `invalid_field`.
+ *
+ * @param make makes the directory if it is absent; else that rejects with `not_found`
  */
-export async function openObjects(place: string, settings: S3Settings): Promise<Objects> {
+export async function openObjects(
+  place: string,
+  settings: S3Settings,
+  make = true,
+): Promise<Objects> {
   if (!/^[a-z0-9+.-]+:\/\//i.test(place)) {
     if (place === '') throw new Fault('invalid_field', 'the place is empty: a directory or s3://…');
+    if (!make && !existsSync(place)) throw new Fault('not_found', `there is no ${resolve(place)}`);
     return LocalObjects.open(resolve(place));
   }
   const [, bucket, prefix = ''] = S3_URL.exec(place) ?? [];
@@ -48,6 +55,20 @@ export function s3SettingsOf(backup: {
     accessKey: backup.s3AccessKey,
     secretKey: backup.s3SecretKey,
   };
+}
+
+/** What an object holds, read to its end. Rejects as `read`. */
+export async function measure(
+  objects: Objects,
+  key: string,
+): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const piece of objects.read(key)) {
+    hash.update(piece);
+    bytes += piece.length;
+  }
+  return { bytes, sha256: hash.digest('hex') };
 }
 
 /** Writes an object into a new file, synced; answers what was read. Rejects as `read`. */

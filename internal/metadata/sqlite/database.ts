@@ -148,6 +148,20 @@ export class Database {
     }
   }
 
+  /**
+   * Copies the whole database into a file as it is at one moment, in one step: between two, writes
+   * of other connections would make SQLite begin again.
+   */
+  async copyTo(path: string): Promise<void> {
+    const all = 0x7fffffff;
+    try {
+      await this.raw.backup(path, { progress: () => all });
+    } catch (error) {
+      if (error instanceof BetterSqlite.SqliteError) throw new DatabaseError(error, 'backup');
+      throw error;
+    }
+  }
+
   close(): void {
     this.prepared.clear();
     this.raw.close();

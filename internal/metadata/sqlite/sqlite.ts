@@ -16,6 +16,7 @@ import type { SlowStatement } from './database.js';
 import { claimFile } from './file.js';
 import type { WorkerSettings } from './metadata.worker.js';
 import { Rpc } from './rpc.js';
+import { copySnapshot } from './snapshot.js';
 
 export interface SqliteOptions {
   /** The database file; its directory exists. Created with mode 0600 if it is not there. */
@@ -42,7 +43,7 @@ export async function openSqliteMetadata(options: SqliteOptions): Promise<Metada
   const release = claim(options);
   try {
     const rpc = await startWorker(options);
-    const metadata = new SqliteMetadata(rpc, release);
+    const metadata = new SqliteMetadata(rpc, release, options.path);
     if (!options.readonly) metadata.resumePurges();
     return metadata;
   } catch (error) {
@@ -91,11 +92,13 @@ class SqliteMetadata implements Metadata {
   private purges: Promise<unknown> = Promise.resolve();
 
   private readonly release: () => void;
+  private readonly path: string;
 
   /** @param release called once the file is closed */
-  constructor(rpc: Rpc, release: () => void) {
+  constructor(rpc: Rpc, release: () => void, path: string) {
     this.rpc = rpc;
     this.release = release;
+    this.path = path;
     this.orgs = orgStore(rpc);
     this.keys = keyStore(rpc);
     this.agents = {
@@ -129,6 +132,10 @@ class SqliteMetadata implements Metadata {
 
   checkpoint(): Promise<boolean> {
     return this.rpc.call('settings', 'checkpoint');
+  }
+
+  snapshot(path: string): Promise<void> {
+    return copySnapshot(this.path, path);
   }
 
   async close(): Promise<void> {

@@ -43,6 +43,7 @@ export interface GarbageParts {
 export class Garbage {
   private readonly parts: GarbageParts;
   private readonly replacedMs = new Map<string, number>();
+  private holds = 0;
 
   constructor(parts: GarbageParts) {
     this.parts = parts;
@@ -53,10 +54,25 @@ export class Garbage {
     for (const key of keys) this.replacedMs.set(key, this.parts.monoMs());
   }
 
+  /**
+   * What the catalog names from now on is not deleted until the returned function is called: a
+   * backup copies what it named at one moment. (Deletions under way are of files that it has
+   * stopped to name.)
+   */
+  hold(): () => void {
+    this.holds += 1;
+    let held = true;
+    return () => {
+      if (held) this.holds -= 1;
+      held = false;
+    };
+  }
+
   /** Deletes what nobody reads any more; answers how many files are left. Rejects if one cannot. */
   async collect(): Promise<number> {
     const { catalog, objects, reads } = this.parts;
     const all = await catalog.garbage();
+    if (this.holds > 0) return all.length;
     const free = all.filter((key) => {
       const replaced = this.replacedMs.get(key);
       return replaced === undefined || reads.areOver(replaced);

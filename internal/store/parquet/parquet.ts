@@ -61,6 +61,8 @@ export interface ParquetStore extends Store {
   drop(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean>;
   /** Deletes replaced files that no read needs; how many are left. */
   collectGarbage(): Promise<number>;
+  /** No file that the catalog names from now on is deleted until the answer is called. */
+  hold(): () => void;
   /** Resolves once queries need not wait for the engine to load. */
   ready(): Promise<void>;
 }
@@ -200,6 +202,10 @@ class EmbeddedStore implements ParquetStore {
 
   collectGarbage(): Promise<number> {
     return this.garbage.collect();
+  }
+
+  hold(): () => void {
+    return this.garbage.hold();
   }
 
   ready(): Promise<void> {
