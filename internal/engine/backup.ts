@@ -57,8 +57,9 @@ export class Backups {
     try {
       const source = sourceOf(this.opened);
       const report = await createBackup({ source, objects, mover, clock, ulids }, order);
-      const { id, kind, position, files, bytes, copiedFiles, copiedBytes, missing } = report;
-      const done = { id, kind, position, files, bytes, copied: copiedFiles, copiedBytes };
+      const { id, kind, position, files, bytes, missing } = report;
+      const copied = { copied_files: report.copiedFiles, copied_bytes: report.copiedBytes };
+      const done = { id, kind, position, files, bytes, ...copied };
       if (missing.length === 0) log.info({ backup: done }, 'made a backup');
       else log.error({ backup: done, missing }, 'made a backup that lacks damaged files');
       return report;
@@ -77,7 +78,7 @@ function sourceOf({ dir, wal, flusher, store, dedup, metadata }: Opened): Source
     incarnation: null,
     version: VERSION,
     format: FORMAT_VERSION,
-    flush: () => flusher.flush(),
+    flush: () => flusher.flushSoFar(),
     hold: () => {
       const releases = [store.hold(), dedup.hold()];
       return () => {

@@ -38,6 +38,8 @@ const AGE_LOOK_MS = 100;
 export class Flusher {
   private readonly parts: FlusherParts;
   private running: Promise<void> | null = null;
+  /** The flush of one generation that is under way, or the last one. */
+  private current: Promise<void> = Promise.resolve();
   private ageTimer: NodeJS.Timeout | null = null;
   private retryTimer: NodeJS.Timeout | null = null;
   private failures = 0;
@@ -68,6 +70,21 @@ export class Flusher {
     while (this.running !== null) await this.running.catch(() => undefined);
     this.parts.recent.seal();
     await this.runAll();
+  }
+
+  /**
+   * Flushes what was appended before, and does not wait for what comes meanwhile, as `flush` does:
+   * under a load that keeps it busy that never ends. Rejects with the failure of a try.
+   */
+  async flushSoFar(): Promise<void> {
+    const { recent } = this.parts;
+    recent.seal();
+    const to = recent.waiting.at(-1)?.to ?? Number.NEGATIVE_INFINITY;
+    while ((recent.waiting[0]?.to ?? Number.POSITIVE_INFINITY) <= to) {
+      // The failure is that of `current`, too.
+      if (this.running === null) this.runAll().catch(() => undefined);
+      await this.current;
+    }
   }
 
   /** The consecutive failures of the flush; 0 while it works. */
@@ -103,7 +120,8 @@ export class Flusher {
       const generation = this.parts.recent.waiting[0];
       if (generation === undefined) return;
       const start = this.parts.clock.monoMs();
-      await this.flushOne(generation);
+      this.current = this.flushOne(generation);
+      await this.current;
       this.failures = 0;
       this.parts.onFlushed(generation.rows, this.parts.clock.monoMs() - start);
     }

@@ -19,9 +19,9 @@ export class LocalObjects implements Objects {
     this.root = root;
   }
 
-  /** Makes the root if it is absent. */
+  /** Makes the root if it is absent, for its owner alone. */
   static async open(root: string): Promise<LocalObjects> {
-    await fs.mkdir(root, { recursive: true });
+    await fs.mkdir(root, { recursive: true, mode: 0o700 });
     return new LocalObjects(await fs.realpath(root));
   }
 
