@@ -163,7 +163,8 @@ async function nothingLost(mix: Mix, stretch: Stretch): Promise<Goal> {
   const lost = mix.acknowledged.filter((id) => !stored.has(id)).length;
   const doubled = [...stored.values()].filter((count) => count > 1).length;
   const acknowledged = mix.acknowledged.length + mix.streamed;
-  const figure = `${acknowledged} acknowledged, ${stored.size} stored: lost ${lost}, doubled ${doubled}`;
+  const counts = `lost ${lost}, doubled ${doubled}`;
+  const figure = `${acknowledged} acknowledged, ${stored.size} stored: ${counts}`;
   // What failed may or may not be stored; without failures the counts are equal.
   const equal = stretch.failures.size > 0 || stored.size === acknowledged;
   return { name: 'nothing lost', figure, ok: lost === 0 && doubled === 0 && equal };

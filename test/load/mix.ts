@@ -23,10 +23,10 @@ export const BATCH = 20;
 const STREAM = 200;
 const AGENTS = 50;
 const SESSIONS = 2_000;
-const WORDS =
-  'page product price crawled parsed cache retry order customer error timeout 网页 价格 会议 summary found three of many results for the next step'.split(
-    ' ',
-  );
+const WORDS = (
+  'page product price crawled parsed cache retry order customer error timeout 网页 价格 会议 ' +
+  'summary found three of many results for the next step'
+).split(' ');
 
 /** Makes requests and keeps account of every id that was acknowledged. */
 export class Mix {
