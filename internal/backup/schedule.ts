@@ -49,7 +49,7 @@ const LOOK_MS = 30_000;
 const FIRST_RETRY_MS = 60_000;
 const LAST_RETRY_MS = 3_600_000;
 
-/** Makes backups when they are due, one at a time; a failure is tried again, less and less often. */
+/** Makes backups when they are due, one at a time; failures are tried again, ever less often. */
 export class Schedule {
   private readonly parts: ScheduleParts;
   private timer: NodeJS.Timeout | null = null;

@@ -10,7 +10,13 @@ import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
 import { codeOf } from '../objects/local.js';
 import type { Objects } from '../objects/objects.js';
 import { applyChanges } from './apply-changes.js';
-import { readLineage, type Section, sectionsFrom, writeIncarnation, writeMark } from './incarnation.js';
+import {
+  readLineage,
+  type Section,
+  sectionsFrom,
+  writeIncarnation,
+  writeMark,
+} from './incarnation.js';
 import { readLedger } from './ledger.js';
 import type { Manifest } from './manifest.js';
 import { DATABASE } from './place.js';
@@ -88,7 +94,7 @@ class TimelineRun {
   private log: LogRebuild | null = null;
   /** The position that the next record must have. */
   private expected: number;
-  /** Positions whose records are left out, not written yet: there may be none to keep after them. */
+  /** Positions whose records are left out, not written yet: perhaps nothing comes after them. */
   private skipped = 0;
   /** When the newest record that was looked at was accepted. */
   private seenUs = 0;

@@ -314,9 +314,13 @@ const TABLE = {
   backup: {
     text: 'Copies of everything in another place: memtrace backup, memtrace restore.',
     options: {
-      target: text('', 'Where backups are made by themselves: a directory, or s3://bucket/prefix.', {
-        zero: 'no backups but those of memtrace backup create',
-      }),
+      target: text(
+        '',
+        'Where backups are made by themselves: a directory, or s3://bucket/prefix.',
+        {
+          zero: 'no backups but those of memtrace backup create',
+        },
+      ),
       incremental_every: duration('1h', 'How often what is new is copied; 0 for never.', {
         min: '0s',
         max: '7d',
