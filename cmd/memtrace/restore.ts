@@ -39,6 +39,7 @@ export function registerRestore(program: Command): void {
   addConfigFlags(restore).action(async (options: Options) => {
     const module = await import('../../internal/backup/restore.js');
     const { DirectMover } = await import('../../internal/backup/mover.js');
+    const { applyTimeline } = await import('../../internal/backup/timeline.js');
     const { FORMAT_VERSION } = await import('../../internal/engine/datadir.js');
     const objects = await objectsAt(configOf(restore), options.from);
     const report = await module.restore(
@@ -47,7 +48,7 @@ export function registerRestore(program: Command): void {
         mover: new DirectMover(objects),
         clock: systemClock,
         format: FORMAT_VERSION,
-        timeline: null,
+        timeline: applyTimeline,
       },
       {
         to: options.to,
@@ -77,9 +78,14 @@ function describe(report: RestoreReport): void {
   for (const { key, rows: lost, reason } of report.missing) {
     process.stdout.write(`missing: ${key} with ${lost} rows: ${reason}\n`);
   }
+  const { records = 0, changes = 0, erasures = 0, revocations = 0 } = report;
   for (const gap of report.gaps) process.stdout.write(`missing: ${gap}\n`);
   process.stdout.write(
     `restored ${id} into ${to}: ${rows} events in ${files} files, ${bytes} bytes, ` +
-      `as of ${formatUs(throughUs)} (log position ${position})\n`,
+      `${records} records of the log, as of ${formatUs(throughUs)} (log position ${position})\n`,
+  );
+  process.stdout.write(
+    `since the backup: ${changes} changes of keys, agents and sessions; ` +
+      `applied ${erasures} erasures and ${revocations} revocations\n`,
   );
 }

@@ -3,6 +3,8 @@ export interface KeepPolicy {
   hourly: number;
   daily: number;
   weekly: number;
+  /** Older ones go all the same. */
+  notBeforeUs?: number;
 }
 
 export interface Dated {
@@ -37,5 +39,8 @@ export function keptBy(policy: KeepPolicy, backups: readonly Dated[]): Set<strin
   keepNewest(policy.hourly, (us) => Math.floor(us / HOUR_US));
   keepNewest(policy.daily, (us) => Math.floor(us / DAY_US));
   keepNewest(policy.weekly, (us) => Math.floor((us + MONDAY_US) / WEEK_US));
+  for (const { id, createdUs } of newestFirst.slice(1)) {
+    if (createdUs < (policy.notBeforeUs ?? Number.NEGATIVE_INFINITY)) kept.delete(id);
+  }
   return kept;
 }

@@ -38,22 +38,18 @@ export interface RestoreOptions {
   onProgress?: (progress: BackupProgress) => void;
 }
 
-export interface RestoreReport {
+export interface RestoreReport extends End {
   id: string;
   /** The data directory. */
   to: string;
-  /** When the backup was made, and what time is restored: later with what was shipped since. */
+  /** When the backup was made. */
   createdUs: number;
-  throughUs: number;
   stream: string;
-  position: number;
   files: number;
   bytes: number;
   rows: number;
   /** What is not in the restored directory although the catalog names it. */
   missing: MissingFile[];
-  /** What else was asked for and is not there, in sentences. */
-  gaps: string[];
 }
 
 const MOVES_AT_ONCE = 4;
@@ -66,7 +62,23 @@ export type Timeline = (at: {
   manifest: Manifest;
   /** Null: all there is. */
   untilUs: number | null;
-}) => Promise<{ position: number; throughUs: number; gaps: string[] }>;
+  nowUs: number;
+}) => Promise<End>;
+
+/** Where a restore ends. */
+export interface End {
+  position: number;
+  /** What time is restored: later than the backup with what was sent since. */
+  throughUs: number;
+  /** What else was asked for and is not there, in sentences. */
+  gaps: string[];
+  /** What came back beyond the backup: records of the log, rows of control tables. */
+  records?: number;
+  changes?: number;
+  /** Erasures and revocations that the backup did not know. */
+  erasures?: number;
+  revocations?: number;
+}
 
 /**
  * Makes a data directory of a backup. All of it is fetched into a directory beside the new one,
@@ -174,13 +186,12 @@ class Restore {
     this.missing.push({ key, role, bytes, rows, reason });
   }
 
-  private async timeline(
-    dir: string,
-  ): Promise<{ position: number; throughUs: number; gaps: string[] }> {
+  private async timeline(dir: string): Promise<End> {
     const { manifest } = this;
     const { untilUs } = this.options;
     const { objects, timeline } = this.parts;
-    if (timeline !== null) return timeline({ objects, dir, manifest, untilUs });
+    const nowUs = this.parts.clock.nowUs();
+    if (timeline !== null) return timeline({ objects, dir, manifest, untilUs, nowUs });
     const { createdUs } = manifest;
     const short = untilUs !== null && untilUs > createdUs;
     const gap = `what came after ${formatUs(createdUs)}, the point of the backup`;

@@ -314,6 +314,45 @@ const TABLE = {
   backup: {
     text: 'Copies of everything in another place: memtrace backup, memtrace restore.',
     options: {
+      target: text(
+        '',
+        'Where backups are made by themselves: a directory, or s3://bucket/prefix.',
+        {
+          zero: 'no backups but those of memtrace backup create',
+        },
+      ),
+      incremental_every: duration('1h', 'How often what is new is copied; 0 for never.', {
+        min: '0s',
+        max: '7d',
+      }),
+      full_every: duration(
+        '24h',
+        'How often a backup reads everything in the target again; 0 for never.',
+        { min: '0s', max: '90d' },
+      ),
+      keep_hourly: int(48, 'Of so many hours that have backups the newest one is kept.', {
+        min: 0,
+        max: 10_000,
+      }),
+      keep_daily: int(30, 'The same of days.', { min: 0, max: 10_000 }),
+      keep_weekly: int(26, 'The same of weeks.', { min: 0, max: 10_000 }),
+      delete_after_days: int(180, 'Older backups go, however many are kept; never the newest.', {
+        min: 0,
+        max: 36_500,
+        zero: 'no limit',
+      }),
+      wal_every: duration(
+        '60s',
+        'How often what was acknowledged since is sent to the target: what a lost machine costs ' +
+          'at most; 0 for never.',
+        { min: '0s', max: '1h' },
+      ),
+      wal_hold_size: bytes(
+        '1GiB',
+        'How large the log may grow while the target is out of reach. Beyond it flushed records ' +
+          'go without having been sent, until the next backup.',
+        { min: '64MiB', max: '1TiB' },
+      ),
       s3_endpoint: text('', 'Address of an S3 server other than AWS, e.g. OBS or MinIO.', {
         zero: 'AWS, in the region',
         pattern: /^https?:\/\/\S+$/,

@@ -1,5 +1,6 @@
 import { relative, resolve, sep } from 'node:path';
 import { type BackupProgress, type BackupReport, createBackup } from '../backup/create.js';
+import { readIncarnation } from '../backup/incarnation.js';
 import type { Manifest } from '../backup/manifest.js';
 import { ThreadMover } from '../backup/mover.js';
 import type { Source } from '../backup/source.js';
@@ -75,7 +76,7 @@ function sourceOf({ dir, wal, flusher, store, dedup, metadata }: Opened): Source
     dataDir: dir.root,
     tmpDir: dir.tmp,
     stream: wal.stream,
-    incarnation: null,
+    incarnation: readIncarnation(dir.root)?.id ?? null,
     version: VERSION,
     format: FORMAT_VERSION,
     flush: () => flusher.flushSoFar(),

@@ -32,6 +32,7 @@ import { refuseLostCatalog } from './lost-catalog.js';
 import type { Opened } from './opened.js';
 import { readinessOf } from './readiness.js';
 import type { Host, Readiness, Services } from './services.js';
+import { Shipping } from './shipping.js';
 import { tracedStore, tracerOf } from './tracing.js';
 import { VERSION } from './version.js';
 import { watch } from './watch.js';
@@ -63,6 +64,7 @@ export class Engine implements Host {
   draining = false;
   private readonly options: EngineOptions;
   private readonly startedMs: number;
+  private readonly shipping: Shipping;
   private taken: Pick<Opened, 'dir' | 'lock'> | null = null;
   private opened: Opened | null = null;
   private wired: Wired | null = null;
@@ -76,6 +78,7 @@ export class Engine implements Host {
     this.metrics = options.metrics;
     this.clock = options.clock ?? systemClock;
     this.startedMs = this.clock.monoMs();
+    this.shipping = new Shipping(this);
   }
 
   /** Takes the data directory. Throws if another process has it, or its format is newer. */
@@ -119,14 +122,15 @@ export class Engine implements Host {
     const deletions = new Deletions(active);
     for (const { orgId, newestUs } of gone) deletions.noteGone(orgId, newestUs);
     const answers = new Answers(metadata.answers);
-    const parts = { dir, lock, metadata, wal, store, dedup, recent, deletions, answers };
+    const held = this.shipping.hold(wal, dir, position);
+    const parts = { dir, lock, metadata, wal, held, store, dedup, recent, deletions, answers };
     const traced = tracedStore(store, this.tracer);
     const flusher = this.flusherOf({ ...parts, store: traced });
     this.opened = { ...parts, flusher };
     observe(this.metrics, this.opened);
     await refuseLostCatalog(wal, position);
     // If the log lost records that the store has, their positions must not be given out again.
-    await wal.release(position);
+    await held.release(position);
     await this.readLogBack(this.opened, position);
     await this.serve(this.opened);
   }
@@ -158,9 +162,11 @@ export class Engine implements Host {
     // Stopped while it starts: nothing was acknowledged, and the log has all there is.
     if (opened === null || wired === null) return;
     for (const timer of this.timers) clearInterval(timer);
+    this.shipping.stop();
     await wired.close();
     await this.flushBy(opened.flusher, deadlineMs);
     await opened.flusher.stop();
+    await this.shipping.close();
     this.services = null;
     await opened.dedup.close();
     await opened.wal.close();
@@ -222,7 +228,10 @@ export class Engine implements Host {
       segmentBytes: wal.segmentSizeBytes,
       maxPendingBytes: wal.maxPendingBytes,
       ack: wal.ack,
-      onSync: (ms) => this.metrics.walSynced(ms / 1000),
+      onSync: (ms, _records, bytes) => {
+        this.metrics.walSynced(ms / 1000);
+        this.shipping.synced(bytes);
+      },
       onDamage: (damage) => {
         this.metrics.walDamaged();
         this.log.error({ ...damage }, 'a part of the log is damaged and was put into quarantine');
@@ -252,7 +261,7 @@ export class Engine implements Host {
     return new Flusher({
       ...parts,
       clock: this.clock,
-      log: parts.wal,
+      log: parts.held,
       answerStore: parts.metadata.answers,
       deletionStore: parts.metadata.deletions,
       maxRows: config.buffer.maxRows,
@@ -309,6 +318,8 @@ export class Engine implements Host {
     await bootstrapKey(keys, config.auth.bootstrapKey, opened.dir.adminKey, show);
     opened.flusher.start();
     this.wired.upkeep.start();
+    const { operator } = this.wired;
+    await this.shipping.start(opened, (order) => operator.backup(order));
     this.timers.push(sweepHourly(opened.store, this.log), this.watch(opened));
     this.services = this.wired.services;
     this.warm(opened.store);

@@ -1,3 +1,4 @@
+import type { HeldLog } from '../backup/held-log.js';
 import type { DedupIndex } from '../dedup/dedup.js';
 import type { Answers } from '../ingest/answers.js';
 import type { Flusher } from '../ingest/flusher.js';
@@ -15,6 +16,8 @@ export interface Opened {
   lock: DirLock;
   metadata: Metadata;
   wal: SegmentLog;
+  /** The log for those who free its space. */
+  held: HeldLog;
   store: ParquetStore;
   dedup: DedupIndex;
   recent: Recent;

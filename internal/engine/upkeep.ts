@@ -15,7 +15,7 @@ export function upkeepOf(host: Omit<Host, 'services'>, opened: Opened) {
     ...opened,
     store: tracedRewrites(opened.store, host.tracer),
     clock,
-    log: opened.wal,
+    log: opened.held,
     settings: settingsOf(config),
     observer: {
       merged: ({ inputs, output, rowsGone, bytesIn, bytesOut }) => {

@@ -17,7 +17,7 @@ import type { Answers } from './answers.js';
  */
 export interface FlusherParts {
   clock: Clock;
-  log: Log;
+  log: Pick<Log, 'stream' | 'release'>;
   dedup: DedupIndex;
   recent: Recent;
   answers: Answers;

@@ -1,4 +1,5 @@
 import type { EventFilter } from '../event/event.js';
+import type { ChangeStore } from './changes.js';
 
 /**
  * The metadata store: organizations, keys, agents, sessions, and the catalog of what the store
@@ -16,6 +17,7 @@ export interface Metadata {
   readonly catalog: Catalog;
   readonly answers: AnswerStore;
   readonly deletions: DeletionStore;
+  readonly changes: ChangeStore;
   /** Small facts of the installation, e.g. the cursor secret. `init` stores `value` if absent. */
   setting(name: string, init: string): Promise<string>;
   /** Resolves if the database answers; rejects otherwise. */
@@ -343,5 +345,7 @@ export interface DeletionStore {
   find(orgId: string, id: string): Promise<Deletion | null>;
   /** Those whose bytes may still be in a file: every read must apply them. */
   active(): Promise<Deletion[]>;
+  /** All that there ever were. */
+  all(): Promise<Deletion[]>;
   setState(id: string, state: Deletion['state'], doneUs: number | null): Promise<void>;
 }

@@ -17,6 +17,12 @@ const GAUGES = {
   memtrace_compaction_set_aside_files: 'Files that no merge takes any more: they made it fail.',
   memtrace_erasures_pending: 'Erasures whose bytes may still be on the disk.',
   memtrace_erasure_oldest_seconds: 'Age of the oldest erasure that is not done; 0 without one.',
+  memtrace_backup_last_success_timestamp_seconds:
+    'When the newest backup in the target was begun; 0 without one, absent without a target.',
+  memtrace_backup_last_size_bytes: 'Bytes of the files that the newest backup names.',
+  memtrace_backup_wal_lag_seconds:
+    'Age of the oldest durable record that is not in the target yet; 0 if all are.',
+  memtrace_backup_unshipped_bytes: 'Bytes of the log that are not in the target yet.',
   memtrace_queries_running: 'Queries being executed.',
   memtrace_queries_queued: 'Queries waiting for a place.',
   memtrace_ready: '1 ready, 0.5 degraded, 0 not ready, as /ready says.',
@@ -114,6 +120,15 @@ export class Metrics {
     'Bytes of the files that merges made.',
   );
 
+  private readonly backupFailures = this.counter(
+    'memtrace_backup_failures_total',
+    'Backups, and shipments of the log, that failed.',
+  );
+  private readonly backupGaps = this.counter(
+    'memtrace_backup_wal_gaps_total',
+    'Times that records of the log went without having been sent to the target.',
+  );
+
   /** @param version the version of the program, for memtrace_build_info */
   constructor(version: string) {
     for (const [name, help] of Object.entries(GAUGES)) {
@@ -193,6 +208,16 @@ export class Metrics {
 
   compactionFailed(): void {
     this.compactionFailures.add();
+  }
+
+  /** A backup, or a shipment of the log, failed. */
+  backupFailed(): void {
+    this.backupFailures.add();
+  }
+
+  /** Records of the log are not in the target and will not be: the next backup has them. */
+  backupGap(): void {
+    this.backupGaps.add();
   }
 
   /** From now on `read` tells the value of a gauge at each scrape; without one it has no sample. */

@@ -22,6 +22,9 @@ export function deletionOperations(db: Database) {
         .all<DeletionRow>(`SELECT ${COLUMNS} FROM deletions WHERE state <> 'done' ORDER BY id`)
         .map(toDeletion),
     ),
+    all: read(() =>
+      db.all<DeletionRow>(`SELECT ${COLUMNS} FROM deletions ORDER BY id`).map(toDeletion),
+    ),
     setState: write((id: string, state: Deletion['state'], doneUs: number | null) => {
       db.run('UPDATE deletions SET state = ?, done_us = ? WHERE id = ?', state, doneUs, id);
     }),

@@ -1,6 +1,32 @@
 import { wrap } from '../../fault/fault.js';
 import type { Database } from './database.js';
 
+interface Tracked {
+  table: string;
+  /** Its column of the organization. */
+  orgId: string;
+  /** The columns whose change counts. */
+  updates: string;
+  deletes: boolean;
+}
+
+/** Notes every change of a row. A newer one takes the place, and a number, after the older one. */
+function changeTriggers({ table, orgId, updates, deletes }: Tracked): string {
+  const events = [`INSERT`, `UPDATE OF ${updates}`, ...(deletes ? ['DELETE'] : [])];
+  return events
+    .map((event, i) => {
+      const row = event === 'DELETE' ? 'old' : 'new';
+      const key = `kind = '${table}' AND org_id = ${row}.${orgId} AND id = ${row}.id`;
+      return `CREATE TRIGGER ${table}_tracked_${i} AFTER ${event} ON ${table}
+      WHEN (SELECT active FROM change_tracking) BEGIN
+        DELETE FROM changes WHERE ${key};
+        INSERT INTO changes (kind, org_id, id, at_us) VALUES ('${table}', ${row}.${orgId},
+          ${row}.id, CAST(unixepoch('subsec') * 1000000 AS INTEGER));
+      END;`;
+    })
+    .join('\n  ');
+}
+
 /**
  * The schema as numbered steps: the step at index i leads from version i to i + 1. A step that was
  * ever released never changes; a later one corrects it.
@@ -148,6 +174,42 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE rows_gone (
     org_id TEXT PRIMARY KEY, newest_us INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- What changed in the control tables since it was last sent to the backup target: which rows, not
+  -- how. One row a changed row, so that it is bounded by them; kept only while there is a target.
+  CREATE TABLE change_tracking (
+    one INTEGER PRIMARY KEY CHECK (one = 1), active INTEGER NOT NULL, sent INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO change_tracking VALUES (1, 0, 0);
+  CREATE TABLE changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, org_id TEXT NOT NULL,
+    id TEXT NOT NULL, at_us INTEGER NOT NULL, UNIQUE (kind, org_id, id)
+  ) STRICT;
+  ${changeTriggers({
+    table: 'orgs',
+    orgId: 'id',
+    updates: 'name, retention_days, deleted_us',
+    deletes: false,
+  })}
+  ${changeTriggers({
+    table: 'keys',
+    orgId: 'org_id',
+    updates: 'name, permissions, expires_us, revoked_us, bootstrap',
+    deletes: true,
+  })}
+  ${changeTriggers({
+    table: 'agents',
+    orgId: 'org_id',
+    updates: 'name, description, config_json',
+    deletes: true,
+  })}
+  ${changeTriggers({
+    table: 'sessions',
+    orgId: 'org_id',
+    updates: 'closed, metadata_json, updated_us, closed_us',
+    deletes: true,
+  })}
   `,
 ];
 

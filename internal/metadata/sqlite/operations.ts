@@ -1,5 +1,6 @@
 import { agentOperations } from './agents.js';
 import { answerOperations } from './answers.js';
+import { changeOperations } from './changes.js';
 import type { Database } from './database.js';
 import { deletionOperations } from './deletions.js';
 import { keyOperations } from './keys.js';
@@ -29,6 +30,7 @@ export function openOperations(db: Database, options: OperationOptions) {
     sessions: sessionOperations(db),
     answers: answerOperations(db),
     deletions: deletionOperations(db),
+    changes: changeOperations(db),
     partitions: partitionOperations(db, staging),
     spans: spanOperations(db, staging),
     locate: locateOperations(db),

@@ -1,6 +1,7 @@
 import { SHARE_ENV } from 'node:worker_threads';
 import { spawnWorker } from '../../base/worker.js';
 import { wrap } from '../../fault/fault.js';
+import type { Change, ChangeStore, FailedChange, Gone } from '../changes.js';
 import type {
   Answer,
   AnswerStore,
@@ -87,6 +88,7 @@ class SqliteMetadata implements Metadata {
   readonly catalog: Catalog;
   readonly answers: AnswerStore;
   readonly deletions: DeletionStore;
+  readonly changes: ChangeStore;
   private readonly rpc: Rpc;
   private closing: Promise<void> | null = null;
   private purges: Promise<unknown> = Promise.resolve();
@@ -119,6 +121,7 @@ class SqliteMetadata implements Metadata {
     this.catalog = catalog(rpc);
     this.answers = answerStore(rpc);
     this.deletions = deletionStore(rpc);
+    this.changes = changeStore(rpc);
   }
 
   async setting(name: string, init: string): Promise<string> {
@@ -241,7 +244,26 @@ function deletionStore(rpc: Rpc): DeletionStore {
       inChunks(deletions, (part: Deletion[]) => rpc.call('deletions', 'put', part)),
     find: (orgId, id) => rpc.call('deletions', 'find', orgId, id),
     active: () => rpc.call('deletions', 'active'),
+    all: () => rpc.call('deletions', 'all'),
     setState: (id, state, doneUs) => rpc.call('deletions', 'setState', id, state, doneUs),
+  };
+}
+
+function changeStore(rpc: Rpc): ChangeStore {
+  return {
+    track: (active) => rpc.call('changes', 'track', active),
+    take: (limit) => rpc.call('changes', 'take', limit),
+    sent: (through) => rpc.call('changes', 'sent', through),
+    sequence: () => rpc.call('changes', 'sequence'),
+    apply: async (changes) => {
+      const failures: FailedChange[] = [];
+      await inChunks(changes, async (part: Change[]) => {
+        failures.push(...(await rpc.call('changes', 'apply', part)));
+      });
+      return failures;
+    },
+    gone: () => rpc.call('changes', 'gone'),
+    remove: (gone) => inChunks(gone, (part: Gone[]) => rpc.call('changes', 'remove', part)),
   };
 }
 
