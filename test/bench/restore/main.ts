@@ -77,7 +77,8 @@ async function measure(events: number, s3: S3Server | null): Promise<Figure[]> {
   if (s3 === null) rmSync(place, { recursive: true });
   const { rows, bytes, files } = restored.report;
   const where = s3 === null ? 'a local disk' : 'S3 on this machine';
-  const size = `${(rows / 1e6).toFixed(2)} M events, ${(bytes / 1e6).toFixed(0)} MB, ${files} files`;
+  const [millions, megabytes] = [(rows / 1e6).toFixed(2), (bytes / 1e6).toFixed(0)];
+  const size = `${millions} M events, ${megabytes} MB, ${files} files`;
   const of = (name: string, s: number) => ({ name, figure: `${s.toFixed(2)} s` });
   return [
     { name: `what is in the backup (${where})`, figure: size },
