@@ -31,6 +31,5 @@ export async function pruneShipped(
     for (const key of old) await objects.delete(key);
     removed += old.length;
   }
-  const oldestUs = Math.min(...times) - SKEW_MS * US_PER_MS;
-  return removed + (await pruneLedger(objects, oldestUs));
+  return removed + (await pruneLedger(objects, Math.min(...times)));
 }

@@ -14,7 +14,7 @@ import {
   writeMark,
 } from './incarnation.js';
 import type { Erasure, Revocation } from './ledger.js';
-import { Ledger } from './ledger.js';
+import { LEDGER_MARGIN_US, Ledger } from './ledger.js';
 import {
   encodeShipment,
   frameOf,
@@ -23,6 +23,7 @@ import {
   shipmentFolder,
   shipmentKey,
 } from './shipment.js';
+import { oldestBackupUs } from './target.js';
 
 /** What is sent to the target as it happens: the log, the ledger, changes of control tables. */
 export interface ShipperParts {
@@ -70,6 +71,8 @@ export class Shipper {
   /** Whether a mark said so; else the target's listing is asked. */
   private marked: boolean;
   private changesUs = 0;
+  /** Something may have been erased or revoked that the ledger was not told. */
+  private ledgerLacks = true;
 
   constructor(parts: ShipperParts) {
     this.parts = parts;
@@ -94,7 +97,12 @@ export class Shipper {
   }
 
   private async pass(): Promise<void> {
+    if (await this.parts.changes.trim()) {
+      this.ledgerLacks = true;
+      this.parts.onChangesLost();
+    }
     const session = this.session ?? (await this.begin());
+    if (this.ledgerLacks) await this.addEverything(session.objects, session.ledger);
     await session.ledger.add(this.parts.pending(), []);
     await this.shipChanges(session);
     if (this.parts.shipsLog) await this.shipLog(session);
@@ -108,14 +116,19 @@ export class Shipper {
     await objects.put(lineageKey(this.life.id), Buffer.from(text));
     const ledger = new Ledger(objects);
     await ledger.list();
-    await this.addEverything(ledger);
     this.session = { objects, ledger };
     return this.session;
   }
 
-  private async addEverything(ledger: Ledger): Promise<void> {
+  /** What every backup of the target has in its database needs no entry. */
+  private async addEverything(objects: Objects, ledger: Ledger): Promise<void> {
     const { erasures, revocations } = await this.parts.everything();
-    await ledger.add(erasures, revocations);
+    const sinceUs = (await oldestBackupUs(objects, this.parts.clock.nowUs())) - LEDGER_MARGIN_US;
+    await ledger.add(
+      erasures.filter(({ requestedUs }) => requestedUs >= sinceUs),
+      revocations.filter(({ atUs }) => atUs >= sinceUs),
+    );
+    this.ledgerLacks = false;
   }
 
   /**
@@ -140,10 +153,10 @@ export class Shipper {
   }
 
   private async shipChanges({ objects, ledger }: Session): Promise<void> {
-    const { changes, clock, onChangesLost } = this.parts;
+    const { changes, clock } = this.parts;
     const nowUs = clock.nowUs();
     const to = { objects, ledger, incarnation: this.life.id, sinceUs: this.changesUs };
-    if (await shipChanges(changes, to)) onChangesLost();
+    await shipChanges(changes, to);
     this.changesUs = nowUs;
   }
 
@@ -151,7 +164,8 @@ export class Shipper {
     const { log, dataDir } = this.parts;
     if (log.durable <= this.through) return;
     // So that the next read begins with a segment, instead of walking through this one again.
-    await log.rotate();
+    // On a full disk there is none, and sending matters more.
+    await log.rotate().catch(() => undefined);
     const upTo = log.durable;
     let frames: Buffer[] = [];
     let records: LogRecord[] = [];
@@ -201,7 +215,7 @@ export class Shipper {
 
   /** Erasures may have been among them. */
   private async gap(session: Session, from: number, to: number): Promise<void> {
-    await this.addEverything(session.ledger);
+    await this.addEverything(session.objects, session.ledger);
     this.parts.onGap(from, to);
     this.through = to;
   }

@@ -4,6 +4,7 @@ import { UlidFactory } from '../base/ulid.js';
 import { parseRowLine } from '../event/json.js';
 import { decodeEntry, encodeDeletion, encodeEvents } from '../ingest/record.js';
 import type { LogRecord } from '../log/log.js';
+import { identityOf } from '../log/segments/continue.js';
 import { LogRebuild } from '../log/segments/rebuild.js';
 import type { Metadata } from '../metadata/metadata.js';
 import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
@@ -20,7 +21,7 @@ import {
 import { readLedger } from './ledger.js';
 import type { Manifest } from './manifest.js';
 import { DATABASE } from './place.js';
-import { BadShipment, decodeShipment, parseShipmentKey, shipmentFolder } from './shipment.js';
+import { BadShipment, decodeShipment, LOG, parseShipmentKey } from './shipment.js';
 
 export interface TimelineInput {
   objects: Objects;
@@ -84,6 +85,12 @@ const JITTER_US = 60 * US_PER_SECOND;
 /** Empty records that are written at once. */
 const EMPTY_BATCH = 10_000;
 
+interface Listed {
+  key: string;
+  from: number;
+  to: number;
+}
+
 class TimelineRun {
   readonly report: TimelineReport;
   /** The last position that is as it was in the life before. */
@@ -98,7 +105,7 @@ class TimelineRun {
   private skipped = 0;
   /** When the newest record that was looked at was accepted. */
   private seenUs = 0;
-  private shipments = 0;
+  private anyShipped = false;
 
   constructor(input: TimelineInput) {
     this.input = input;
@@ -119,7 +126,10 @@ class TimelineRun {
 
   async run(metadata: Metadata, sections: readonly Section[]): Promise<void> {
     const { objects, untilUs, manifest } = this.input;
-    for (const section of sections) if (!(await this.follow(section))) break;
+    const listed = await this.shipments(sections);
+    for (const section of sections) {
+      if (!(await this.follow(section, listed.get(section.incarnation) ?? []))) break;
+    }
     this.sharedPosition = this.report.position;
     const done = await applyChanges({ objects, metadata, manifest, sections, untilUs });
     this.report.changes = done.applied;
@@ -129,17 +139,29 @@ class TimelineRun {
     this.tellShort();
   }
 
-  /** False once everything that follows is later than asked for. */
-  private async follow({ incarnation, through }: Section): Promise<boolean> {
+  /** What was sent, by incarnation. A log that went on under another name cannot be followed. */
+  private async shipments(sections: readonly Section[]): Promise<Map<string, Listed[]>> {
     const { objects, manifest } = this.input;
-    const keys: { key: string; from: number; to: number }[] = [];
-    for await (const { key } of objects.list(shipmentFolder(manifest.stream, incarnation))) {
+    const listed = new Map<string, Listed[]>(sections.map(({ incarnation }) => [incarnation, []]));
+    const others = new Set<string>();
+    for await (const { key } of objects.list(LOG)) {
       const parsed = parseShipmentKey(key);
-      if (parsed !== null) keys.push({ key, ...parsed });
+      if (parsed === null || !listed.has(parsed.incarnation)) continue;
+      if (parsed.stream === manifest.stream) {
+        listed.get(parsed.incarnation)?.push({ key, ...parsed });
+        this.anyShipped = true;
+      } else if (epochOf(parsed.stream) > epochOf(manifest.stream)) others.add(parsed.stream);
     }
-    this.shipments += keys.length;
-    keys.sort((a, b) => a.from - b.from || b.to - a.to);
-    for (const { key, from, to } of keys) {
+    for (const stream of others) {
+      this.gaps.push(`the log had been begun anew as ${stream}: what it holds is not restored`);
+    }
+    for (const keys of listed.values()) keys.sort((a, b) => a.from - b.from || b.to - a.to);
+    return listed;
+  }
+
+  /** False once everything that follows is later than asked for. */
+  private async follow({ through }: Section, listed: readonly Listed[]): Promise<boolean> {
+    for (const { key, from, to } of listed) {
       if (to < this.expected || from > through) continue;
       const records = await this.read(key);
       if (records === null) continue;
@@ -241,9 +263,14 @@ class TimelineRun {
   /** Where no log was ever sent, a time after the backup is out of reach. */
   private tellShort(): void {
     const { untilUs, manifest } = this.input;
-    if (untilUs === null || untilUs <= manifest.createdUs || this.shipments > 0) return;
+    if (untilUs === null || untilUs <= manifest.createdUs || this.anyShipped) return;
     this.gaps.push(`what came after ${formatUs(manifest.createdUs)}, the point of the backup`);
   }
+}
+
+/** How often the log of that name had been begun anew. */
+function epochOf(stream: string): number {
+  return identityOf(stream)?.epoch ?? 0;
 }
 
 /** When a record was accepted. */

@@ -4,13 +4,13 @@ import { Lag } from '../backup/lag.js';
 import type { Manifest } from '../backup/manifest.js';
 import { prune } from '../backup/prune.js';
 import { pruneShipped } from '../backup/prune-shipped.js';
-import { Schedule } from '../backup/schedule.js';
+import { type Made, Schedule } from '../backup/schedule.js';
 import { Shipper, startFrom } from '../backup/shipper.js';
 import { entriesOf } from '../backup/target.js';
 import { formatUs, US_PER_MS, US_PER_SECOND } from '../base/clock.js';
 import type { SegmentLog } from '../log/segments/segment-log.js';
 import { openObjects, s3SettingsOf } from '../objects/open.js';
-import type { BackupOrder } from './backup.js';
+import { type BackupOrder, refuseInside } from './backup.js';
 import type { DataDir } from './datadir.js';
 import type { Opened } from './opened.js';
 import type { Host } from './services.js';
@@ -65,6 +65,7 @@ export class Shipping {
     this.catalogPosition = position;
     let through = Number.POSITIVE_INFINITY;
     if (target !== '') {
+      refuseInside(dir.root, target);
       this.incarnation = openIncarnation(dir.root, () => this.fork(null, 0));
       const mark = startFrom(readMark(dir.root), this.incarnation.id, wal.stream);
       if (walEveryMs > 0) through = mark ?? position;
@@ -205,12 +206,12 @@ export class Shipping {
     });
   }
 
-  private async made(): Promise<Manifest[]> {
+  private async made(): Promise<Made[]> {
     const entries = await entriesOf(await this.target());
     const made = entries.flatMap(({ manifest }) => (manifest === null ? [] : [manifest]));
     const [newest = null] = made.toSorted((a, b) => b.createdUs - a.createdUs);
     this.newest = newest && { createdUs: newest.createdUs, totals: newest.totals };
-    return made;
+    return made.map(({ createdUs, kind }) => ({ createdUs, kind }));
   }
 
   private async tidy(): Promise<void> {
