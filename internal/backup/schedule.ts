@@ -58,6 +58,7 @@ export class Schedule {
   private made: Made[] | null = null;
   private readMs = 0;
   private failures = 0;
+  private asked = false;
   private notBeforeMs = 0;
   private running: Promise<void> | null = null;
   private stopped = false;
@@ -78,6 +79,11 @@ export class Schedule {
     this.timer = setTimeout(look, firstMs).unref();
   }
 
+  /** One is due with the next look: what was not sent must be in it. */
+  ask(): void {
+    this.asked = true;
+  }
+
   /** Nothing begins any more; the caller ends what is under way. */
   stop(): void {
     this.stopped = true;
@@ -93,9 +99,15 @@ export class Schedule {
     const { clock, settings, make, tidy, onFailed } = this.parts;
     if (clock.monoMs() < this.notBeforeMs) return;
     try {
-      const kind = dueBackup(await this.known(), clock.nowUs(), settings);
+      const due = dueBackup(await this.known(), clock.nowUs(), settings);
+      const isOn = settings.incrementalEveryMs + settings.fullEveryMs > 0;
+      const kind = due ?? (this.asked && isOn ? 'incremental' : null);
       if (kind === null || this.stopped) return;
-      await make(kind);
+      this.asked = false;
+      await make(kind).catch((error: unknown) => {
+        this.asked = true;
+        throw error;
+      });
       this.made = null;
       await tidy();
       await this.known();

@@ -65,7 +65,9 @@ export class Shipper {
   private readonly parts: ShipperParts;
   private readonly turn = new Mutex();
   private session: Session | null = null;
-  private life: Incarnation;
+  private current: Incarnation;
+  /** Where the log ended when it was opened. */
+  private readonly openedAt: number;
   /** The newest position that is in the target. */
   private through: number;
   /** Whether a mark said so; else the target's listing is asked. */
@@ -76,7 +78,8 @@ export class Shipper {
 
   constructor(parts: ShipperParts) {
     this.parts = parts;
-    this.life = parts.incarnation;
+    this.current = parts.incarnation;
+    this.openedAt = parts.log.durable;
     const { dataDir, log, catalogPosition } = parts;
     const mark = startFrom(readMark(dataDir), this.life.id, log.stream);
     this.marked = mark !== null;
@@ -87,8 +90,9 @@ export class Shipper {
     return this.through;
   }
 
-  get incarnation(): string {
-    return this.life.id;
+  /** The life whose log is sent. */
+  get life(): Incarnation {
+    return this.current;
   }
 
   /** Sends what is there now. Rejects if the target refuses: what was sent stays sent. */
@@ -141,15 +145,15 @@ export class Shipper {
     for await (const { key } of objects.list(shipmentFolder(log.stream, this.life.id))) {
       newest = Math.max(newest, parseShipmentKey(key)?.to ?? 0);
     }
-    if (newest <= log.durable) {
+    if (newest <= this.openedAt) {
       const unmarked = !this.marked && newest > 0;
       this.through = unmarked ? newest : Math.max(this.through, newest);
       this.marked = true;
       return;
     }
-    this.life = fork(this.life, log.durable);
+    this.current = fork(this.life, this.openedAt);
     writeIncarnation(dataDir, this.life);
-    this.through = log.durable;
+    this.through = this.openedAt;
   }
 
   private async shipChanges({ objects, ledger }: Session): Promise<void> {

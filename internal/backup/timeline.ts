@@ -82,8 +82,8 @@ export async function applyTimeline(input: TimelineInput): Promise<TimelineRepor
 const EMPTY = encodeEvents([]).join('\n');
 /** Records of one moment may stand in the log in another order than their times. */
 const JITTER_US = 60 * US_PER_SECOND;
-/** Empty records that are written at once. */
-const EMPTY_BATCH = 10_000;
+/** Empty records between two that are kept. */
+const MAX_EMPTY = 10_000;
 
 interface Listed {
   key: string;
@@ -104,7 +104,7 @@ class TimelineRun {
   /** Positions whose records are left out, not written yet: perhaps nothing comes after them. */
   private skipped = 0;
   /** When the newest record that was looked at was accepted. */
-  private seenUs = 0;
+  private seenUs: number;
   private anyShipped = false;
 
   constructor(input: TimelineInput) {
@@ -113,6 +113,7 @@ class TimelineRun {
     const position = manifest.positions[manifest.stream] ?? 0;
     this.expected = position + 1;
     this.sharedPosition = position;
+    this.seenUs = manifest.createdUs;
     this.report = {
       position,
       throughUs: manifest.createdUs,
@@ -144,13 +145,19 @@ class TimelineRun {
     const { objects, manifest } = this.input;
     const listed = new Map<string, Listed[]>(sections.map(({ incarnation }) => [incarnation, []]));
     const others = new Set<string>();
+    let unknown = 0;
     for await (const { key } of objects.list(LOG)) {
       const parsed = parseShipmentKey(key);
-      if (parsed === null || !listed.has(parsed.incarnation)) continue;
+      if (parsed === null) continue;
+      if (manifest.incarnation === null && parsed.stream === manifest.stream) unknown += 1;
+      if (!listed.has(parsed.incarnation)) continue;
       if (parsed.stream === manifest.stream) {
         listed.get(parsed.incarnation)?.push({ key, ...parsed });
         this.anyShipped = true;
       } else if (epochOf(parsed.stream) > epochOf(manifest.stream)) others.add(parsed.stream);
+    }
+    if (unknown > 0 && !this.endsAtBackup) {
+      this.gaps.push('the log that was sent here: the backup does not say where it belongs in it');
     }
     for (const stream of others) {
       this.gaps.push(`the log had been begun anew as ${stream}: what it holds is not restored`);
@@ -202,7 +209,10 @@ class TimelineRun {
         this.skipped += 1;
         continue;
       }
-      for (; this.skipped > 0; this.skipped -= 1) payloads.push(EMPTY);
+      if (this.skipped > 0) {
+        this.write(payloads.splice(0));
+        this.fill();
+      }
       payloads.push(payload);
       this.note(payload);
     }
@@ -229,17 +239,23 @@ class TimelineRun {
     this.report.throughUs = Math.max(this.report.throughUs, timeOf(last));
   }
 
+  /** Takes the numbers of records that are left out: only now, as something comes after them. */
+  private fill(): void {
+    const count = Math.min(this.skipped, MAX_EMPTY);
+    this.write(Array.from({ length: count }, () => EMPTY));
+    // Millions need no record each: the next start of the server tells them as missing.
+    if (count < this.skipped) this.log?.skip(this.skipped - count);
+    this.skipped = 0;
+  }
+
   /** The numbers stay, so that what follows keeps its own. */
   private miss(to: number): void {
     const { untilUs } = this.input;
     const count = to - this.expected + 1;
-    if (untilUs === null || this.seenUs <= untilUs) {
+    if (untilUs === null || this.seenUs < untilUs) {
       this.gaps.push(`${count} records of the log, ${this.expected} to ${to}, are not here`);
     }
     this.skipped += count;
-    for (; this.skipped > EMPTY_BATCH; this.skipped -= EMPTY_BATCH) {
-      this.write(Array.from({ length: EMPTY_BATCH }, () => EMPTY));
-    }
   }
 
   /**
@@ -260,10 +276,16 @@ class TimelineRun {
     this.report.revocations = revocations.length;
   }
 
+  /** Nothing beyond the backup is asked for. */
+  private get endsAtBackup(): boolean {
+    const { untilUs, manifest } = this.input;
+    return untilUs !== null && untilUs <= manifest.createdUs;
+  }
+
   /** Where no log was ever sent, a time after the backup is out of reach. */
   private tellShort(): void {
     const { untilUs, manifest } = this.input;
-    if (untilUs === null || untilUs <= manifest.createdUs || this.anyShipped) return;
+    if (untilUs === null || this.endsAtBackup || this.anyShipped) return;
     this.gaps.push(`what came after ${formatUs(manifest.createdUs)}, the point of the backup`);
   }
 }
