@@ -242,7 +242,7 @@ export class Shipping {
     const notBeforeUs = deleteAfterDays === 0 ? 0 : nowUs - deleteAfterDays * 24 * HOUR_US;
     const policy = { hourly: keepHourly, daily: keepDaily, weekly: keepWeekly, notBeforeUs };
     const report = await prune(objects, { policy, nowUs, graceMs: GRACE_MS, dryRun: false });
-    const sent = await pruneShipped(objects, await this.made(), nowUs - keepHourly * HOUR_US);
+    const sent = await pruneShipped(objects, nowUs - keepHourly * HOUR_US);
     const { removed, objects: files, left } = report;
     if (removed.length + files + sent === 0) return;
     log.info({ removed, files, shipped: sent, left }, 'removed old backups');

@@ -97,6 +97,16 @@ test('every change of a control table is carried, each row once', () => {
   expect(carry()).toEqual([]);
 });
 
+test('the rows of a deleted organization go without a note each: it says enough', () => {
+  changesOf(here).track.run(true);
+  org(here, 'o');
+  for (const id of ['a', 'b', 'c']) session(here, id);
+  carry();
+  here.run("UPDATE orgs SET deleted_us = 5 WHERE id = 'o'");
+  here.run("DELETE FROM sessions WHERE org_id = 'o'");
+  expect(carry()).toEqual(['orgs o']);
+});
+
 test('a row that changes between take and sent is taken again', () => {
   changesOf(here).track.run(true);
   org(here, 'o');
