@@ -181,6 +181,7 @@ function registerPrune(backup: Command): void {
     );
   addConfigFlags(prune).action(async (options: Options) => {
     const module = await import('../../internal/backup/prune.js');
+    const { pruneShipped } = await import('../../internal/backup/prune-shipped.js');
     const objects = await objectsAt(configOf(prune), options.from ?? '');
     const report = await module.prune(objects, {
       policy: {
@@ -192,8 +193,10 @@ function registerPrune(backup: Command): void {
       graceMs: 3_600_000 * count('grace', options.grace),
       dryRun: options.dryRun === true,
     });
+    const fromUs = systemClock.nowUs() - 3_600_000_000 * count('keep-hourly', options.keepHourly);
+    const shipped = options.dryRun ? 0 : await pruneShipped(objects, fromUs);
     if (report.damaged) process.exitCode = EXIT.damaged;
-    if (options.json) return print(report);
+    if (options.json) return print({ ...report, shipped });
     const would = options.dryRun ? 'would remove' : 'removed';
     for (const id of report.removed) process.stdout.write(`${would} ${id}\n`);
     if (report.left !== null) process.stdout.write(`files were left: ${report.left}\n`);

@@ -69,17 +69,13 @@ export interface ChangesTarget {
 }
 
 /**
- * Sends what changed; what is for ever (revoked, deleted) into the ledger too. True if there were
- * too many since the last time: then the next backup has them.
+ * Sends what changed; what is for ever (revoked, deleted) into the ledger too.
  */
-export async function shipChanges(store: ChangeStore, to: ChangesTarget): Promise<boolean> {
+export async function shipChanges(store: ChangeStore, to: ChangesTarget): Promise<void> {
   const { objects, ledger, incarnation, sinceUs } = to;
-  let anyLost = false;
   for (;;) {
-    const { after, through, changes, lost } = await store.take(BATCH_ROWS);
-    anyLost ||= lost;
-    if (lost) await ledger.add([], await store.gone());
-    if (changes.length === 0) return anyLost;
+    const { after, through, changes } = await store.take(BATCH_ROWS);
+    if (changes.length === 0) return;
     await ledger.add([], changes.flatMap(goneIn));
     const batch = { incarnation, after, through, sinceUs, changes };
     // False: it was sent before a crash. A row that changed since has a later number.

@@ -1,6 +1,6 @@
 interface Sample {
   position: number;
-  /** When the first record after the sample before was durable, at the latest. */
+  /** When the first record after the sample before was durable, at the earliest. */
   ms: number;
 }
 
@@ -13,17 +13,22 @@ const MAX_SAMPLES = 512;
  */
 export class Lag {
   private samples: Sample[] = [];
+  private lookedMs: number | null = null;
+  private done = 0;
 
   /** The log ends at `position` now. */
   look(position: number, nowMs: number): void {
     const last = this.samples.at(-1);
-    if (last !== undefined && position <= last.position) return;
-    this.samples.push({ position, ms: nowMs });
+    const before = this.lookedMs ?? nowMs;
+    this.lookedMs = nowMs;
+    if (position <= (last?.position ?? this.done)) return;
+    this.samples.push({ position, ms: before });
     if (this.samples.length > MAX_SAMPLES) this.halve();
   }
 
   /** Records up to `position` are in the target. */
   shipped(position: number): void {
+    this.done = Math.max(this.done, position);
     this.samples = this.samples.filter((sample) => sample.position > position);
   }
 

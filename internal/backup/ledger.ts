@@ -1,3 +1,4 @@
+import { US_PER_SECOND } from '../base/clock.js';
 import type { Deletion } from '../metadata/metadata.js';
 import { codeOf } from '../objects/local.js';
 import type { Objects } from '../objects/objects.js';
@@ -25,6 +26,9 @@ export function erasureKey(id: string): string {
 export function revocationKey(id: string): string {
   return `${REVOCATIONS}/${id}.json`;
 }
+
+/** What happened so long before a backup is surely in its database. */
+export const LEDGER_MARGIN_US = 24 * 3_600 * US_PER_SECOND;
 
 /** What a deletion's log record holds of it, and so the ledger. */
 export type Erasure = Omit<Deletion, 'stream' | 'position'>;
@@ -112,8 +116,13 @@ function isRevocation(value: unknown): value is Revocation {
   return (kind === 'key' || kind === 'org') && ID.test(id ?? '') && Number.isSafeInteger(atUs);
 }
 
-/** Entries that every backup of the target has taken in go; how many. */
-export async function pruneLedger(objects: Objects, oldestUs: number): Promise<number> {
+/**
+ * Entries that every backup of the target has in its database go; how many.
+ *
+ * @param backupUs when the oldest backup was begun
+ */
+export async function pruneLedger(objects: Objects, backupUs: number): Promise<number> {
+  const oldestUs = backupUs - LEDGER_MARGIN_US;
   const { erasures, revocations } = await readLedger(objects);
   const old = [
     ...erasures.filter((one) => one.requestedUs < oldestUs).map(({ id }) => erasureKey(id)),

@@ -2,8 +2,8 @@ import { US_PER_MS } from '../base/clock.js';
 import type { Objects } from '../objects/objects.js';
 import { CHANGES } from './changes.js';
 import { pruneLedger } from './ledger.js';
-import type { Manifest } from './manifest.js';
 import { LOG } from './shipment.js';
+import { entriesOf } from './target.js';
 
 /** The clocks of server and target may differ by so much. */
 const SKEW_MS = 3_600_000;
@@ -13,12 +13,9 @@ const SKEW_MS = 3_600_000;
  * backup that is older than `fromUs`, so that every moment since can be restored; of the ledger
  * what every backup already has. Nothing goes while there is no such backup.
  */
-export async function pruneShipped(
-  objects: Objects,
-  backups: readonly Pick<Manifest, 'createdUs'>[],
-  fromUs: number,
-): Promise<number> {
-  const times = backups.map(({ createdUs }) => createdUs);
+export async function pruneShipped(objects: Objects, fromUs: number): Promise<number> {
+  const entries = await entriesOf(objects);
+  const times = entries.flatMap(({ manifest }) => manifest?.createdUs ?? []);
   const before = times.filter((us) => us <= fromUs);
   if (before.length === 0) return 0;
   const beforeMs = Math.max(...before) / US_PER_MS - SKEW_MS;
@@ -31,6 +28,5 @@ export async function pruneShipped(
     for (const key of old) await objects.delete(key);
     removed += old.length;
   }
-  const oldestUs = Math.min(...times) - SKEW_MS * US_PER_MS;
-  return removed + (await pruneLedger(objects, oldestUs));
+  return removed + (await pruneLedger(objects, Math.min(...times)));
 }

@@ -48,13 +48,17 @@ export interface ScheduleParts {
 const LOOK_MS = 30_000;
 const FIRST_RETRY_MS = 60_000;
 const LAST_RETRY_MS = 3_600_000;
+/** Others make backups, too: the target is asked again. */
+const READ_AGAIN_MS = 3_600_000;
 
 /** Makes backups when they are due, one at a time; failures are tried again, ever less often. */
 export class Schedule {
   private readonly parts: ScheduleParts;
   private timer: NodeJS.Timeout | null = null;
   private made: Made[] | null = null;
+  private readMs = 0;
   private failures = 0;
+  private asked = false;
   private notBeforeMs = 0;
   private running: Promise<void> | null = null;
   private stopped = false;
@@ -75,6 +79,11 @@ export class Schedule {
     this.timer = setTimeout(look, firstMs).unref();
   }
 
+  /** One is due with the next look: what was not sent must be in it. */
+  ask(): void {
+    this.asked = true;
+  }
+
   /** Nothing begins any more; the caller ends what is under way. */
   stop(): void {
     this.stopped = true;
@@ -87,16 +96,21 @@ export class Schedule {
 
   /** Looks once; never rejects. */
   async look(): Promise<void> {
-    const { clock, settings, made, make, tidy, onFailed } = this.parts;
+    const { clock, settings, make, tidy, onFailed } = this.parts;
     if (clock.monoMs() < this.notBeforeMs) return;
     try {
-      this.made ??= await made();
-      const kind = dueBackup(this.made, clock.nowUs(), settings);
+      const due = dueBackup(await this.known(), clock.nowUs(), settings);
+      const isOn = settings.incrementalEveryMs + settings.fullEveryMs > 0;
+      const kind = due ?? (this.asked && isOn ? 'incremental' : null);
       if (kind === null || this.stopped) return;
-      await make(kind);
+      this.asked = false;
+      await make(kind).catch((error: unknown) => {
+        this.asked = true;
+        throw error;
+      });
       this.made = null;
       await tidy();
-      this.made = await made();
+      await this.known();
       this.failures = 0;
     } catch (error) {
       if (this.stopped) return;
@@ -106,5 +120,13 @@ export class Schedule {
       this.made = null;
       onFailed(error, wait);
     }
+  }
+  private async known(): Promise<Made[]> {
+    const { clock, made } = this.parts;
+    const isOld = clock.monoMs() - this.readMs > READ_AGAIN_MS;
+    if (this.made !== null && !isOld) return this.made;
+    this.made = await made();
+    this.readMs = clock.monoMs();
+    return this.made;
   }
 }

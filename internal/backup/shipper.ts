@@ -14,7 +14,7 @@ import {
   writeMark,
 } from './incarnation.js';
 import type { Erasure, Revocation } from './ledger.js';
-import { Ledger } from './ledger.js';
+import { LEDGER_MARGIN_US, Ledger } from './ledger.js';
 import {
   encodeShipment,
   frameOf,
@@ -23,6 +23,7 @@ import {
   shipmentFolder,
   shipmentKey,
 } from './shipment.js';
+import { oldestBackupUs } from './target.js';
 
 /** What is sent to the target as it happens: the log, the ledger, changes of control tables. */
 export interface ShipperParts {
@@ -64,16 +65,21 @@ export class Shipper {
   private readonly parts: ShipperParts;
   private readonly turn = new Mutex();
   private session: Session | null = null;
-  private life: Incarnation;
+  private current: Incarnation;
+  /** Where the log ended when it was opened. */
+  private readonly openedAt: number;
   /** The newest position that is in the target. */
   private through: number;
   /** Whether a mark said so; else the target's listing is asked. */
   private marked: boolean;
   private changesUs = 0;
+  /** Something may have been erased or revoked that the ledger was not told. */
+  private ledgerLacks = true;
 
   constructor(parts: ShipperParts) {
     this.parts = parts;
-    this.life = parts.incarnation;
+    this.current = parts.incarnation;
+    this.openedAt = parts.log.durable;
     const { dataDir, log, catalogPosition } = parts;
     const mark = startFrom(readMark(dataDir), this.life.id, log.stream);
     this.marked = mark !== null;
@@ -84,8 +90,9 @@ export class Shipper {
     return this.through;
   }
 
-  get incarnation(): string {
-    return this.life.id;
+  /** The life whose log is sent. */
+  get life(): Incarnation {
+    return this.current;
   }
 
   /** Sends what is there now. Rejects if the target refuses: what was sent stays sent. */
@@ -94,7 +101,12 @@ export class Shipper {
   }
 
   private async pass(): Promise<void> {
+    if (await this.parts.changes.trim()) {
+      this.ledgerLacks = true;
+      this.parts.onChangesLost();
+    }
     const session = this.session ?? (await this.begin());
+    if (this.ledgerLacks) await this.addEverything(session.objects, session.ledger);
     await session.ledger.add(this.parts.pending(), []);
     await this.shipChanges(session);
     if (this.parts.shipsLog) await this.shipLog(session);
@@ -108,14 +120,19 @@ export class Shipper {
     await objects.put(lineageKey(this.life.id), Buffer.from(text));
     const ledger = new Ledger(objects);
     await ledger.list();
-    await this.addEverything(ledger);
     this.session = { objects, ledger };
     return this.session;
   }
 
-  private async addEverything(ledger: Ledger): Promise<void> {
+  /** What every backup of the target has in its database needs no entry. */
+  private async addEverything(objects: Objects, ledger: Ledger): Promise<void> {
     const { erasures, revocations } = await this.parts.everything();
-    await ledger.add(erasures, revocations);
+    const sinceUs = (await oldestBackupUs(objects, this.parts.clock.nowUs())) - LEDGER_MARGIN_US;
+    await ledger.add(
+      erasures.filter(({ requestedUs }) => requestedUs >= sinceUs),
+      revocations.filter(({ atUs }) => atUs >= sinceUs),
+    );
+    this.ledgerLacks = false;
   }
 
   /**
@@ -128,22 +145,22 @@ export class Shipper {
     for await (const { key } of objects.list(shipmentFolder(log.stream, this.life.id))) {
       newest = Math.max(newest, parseShipmentKey(key)?.to ?? 0);
     }
-    if (newest <= log.durable) {
+    if (newest <= this.openedAt) {
       const unmarked = !this.marked && newest > 0;
       this.through = unmarked ? newest : Math.max(this.through, newest);
       this.marked = true;
       return;
     }
-    this.life = fork(this.life, log.durable);
+    this.current = fork(this.life, this.openedAt);
     writeIncarnation(dataDir, this.life);
-    this.through = log.durable;
+    this.through = this.openedAt;
   }
 
   private async shipChanges({ objects, ledger }: Session): Promise<void> {
-    const { changes, clock, onChangesLost } = this.parts;
+    const { changes, clock } = this.parts;
     const nowUs = clock.nowUs();
     const to = { objects, ledger, incarnation: this.life.id, sinceUs: this.changesUs };
-    if (await shipChanges(changes, to)) onChangesLost();
+    await shipChanges(changes, to);
     this.changesUs = nowUs;
   }
 
@@ -151,7 +168,8 @@ export class Shipper {
     const { log, dataDir } = this.parts;
     if (log.durable <= this.through) return;
     // So that the next read begins with a segment, instead of walking through this one again.
-    await log.rotate();
+    // On a full disk there is none, and sending matters more.
+    await log.rotate().catch(() => undefined);
     const upTo = log.durable;
     let frames: Buffer[] = [];
     let records: LogRecord[] = [];
@@ -201,7 +219,7 @@ export class Shipper {
 
   /** Erasures may have been among them. */
   private async gap(session: Session, from: number, to: number): Promise<void> {
-    await this.addEverything(session.ledger);
+    await this.addEverything(session.objects, session.ledger);
     this.parts.onGap(from, to);
     this.through = to;
   }

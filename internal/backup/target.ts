@@ -1,3 +1,4 @@
+import { US_PER_MS } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
 import { codeOf } from '../objects/local.js';
 import type { Objects } from '../objects/objects.js';
@@ -51,6 +52,16 @@ export async function entriesOf(objects: Objects): Promise<Entry[]> {
     }
   });
   return all;
+}
+
+/** When the oldest backup was begun, whole or not; `nowUs` if there is none. */
+export async function oldestBackupUs(objects: Objects, nowUs: number): Promise<number> {
+  let oldestUs = nowUs;
+  for await (const { key } of objects.list(BACKUPS)) {
+    const id = key.split('/')[1];
+    if (isBackupId(id)) oldestUs = Math.min(oldestUs, msOfBackup(id) * US_PER_MS);
+  }
+  return oldestUs;
 }
 
 /** Rejects with BadManifest, or an error whose `code` is ENOENT. */

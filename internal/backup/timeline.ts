@@ -4,6 +4,7 @@ import { UlidFactory } from '../base/ulid.js';
 import { parseRowLine } from '../event/json.js';
 import { decodeEntry, encodeDeletion, encodeEvents } from '../ingest/record.js';
 import type { LogRecord } from '../log/log.js';
+import { identityOf } from '../log/segments/continue.js';
 import { LogRebuild } from '../log/segments/rebuild.js';
 import type { Metadata } from '../metadata/metadata.js';
 import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
@@ -20,7 +21,7 @@ import {
 import { readLedger } from './ledger.js';
 import type { Manifest } from './manifest.js';
 import { DATABASE } from './place.js';
-import { BadShipment, decodeShipment, parseShipmentKey, shipmentFolder } from './shipment.js';
+import { BadShipment, decodeShipment, LOG, parseShipmentKey } from './shipment.js';
 
 export interface TimelineInput {
   objects: Objects;
@@ -81,8 +82,14 @@ export async function applyTimeline(input: TimelineInput): Promise<TimelineRepor
 const EMPTY = encodeEvents([]).join('\n');
 /** Records of one moment may stand in the log in another order than their times. */
 const JITTER_US = 60 * US_PER_SECOND;
-/** Empty records that are written at once. */
-const EMPTY_BATCH = 10_000;
+/** Empty records between two that are kept. */
+const MAX_EMPTY = 10_000;
+
+interface Listed {
+  key: string;
+  from: number;
+  to: number;
+}
 
 class TimelineRun {
   readonly report: TimelineReport;
@@ -97,8 +104,8 @@ class TimelineRun {
   /** Positions whose records are left out, not written yet: perhaps nothing comes after them. */
   private skipped = 0;
   /** When the newest record that was looked at was accepted. */
-  private seenUs = 0;
-  private shipments = 0;
+  private seenUs: number;
+  private anyShipped = false;
 
   constructor(input: TimelineInput) {
     this.input = input;
@@ -106,6 +113,7 @@ class TimelineRun {
     const position = manifest.positions[manifest.stream] ?? 0;
     this.expected = position + 1;
     this.sharedPosition = position;
+    this.seenUs = manifest.createdUs;
     this.report = {
       position,
       throughUs: manifest.createdUs,
@@ -119,7 +127,10 @@ class TimelineRun {
 
   async run(metadata: Metadata, sections: readonly Section[]): Promise<void> {
     const { objects, untilUs, manifest } = this.input;
-    for (const section of sections) if (!(await this.follow(section))) break;
+    const listed = await this.shipments(sections);
+    for (const section of sections) {
+      if (!(await this.follow(section, listed.get(section.incarnation) ?? []))) break;
+    }
     this.sharedPosition = this.report.position;
     const done = await applyChanges({ objects, metadata, manifest, sections, untilUs });
     this.report.changes = done.applied;
@@ -129,17 +140,35 @@ class TimelineRun {
     this.tellShort();
   }
 
-  /** False once everything that follows is later than asked for. */
-  private async follow({ incarnation, through }: Section): Promise<boolean> {
+  /** What was sent, by incarnation. A log that went on under another name cannot be followed. */
+  private async shipments(sections: readonly Section[]): Promise<Map<string, Listed[]>> {
     const { objects, manifest } = this.input;
-    const keys: { key: string; from: number; to: number }[] = [];
-    for await (const { key } of objects.list(shipmentFolder(manifest.stream, incarnation))) {
+    const listed = new Map<string, Listed[]>(sections.map(({ incarnation }) => [incarnation, []]));
+    const others = new Set<string>();
+    let unknown = 0;
+    for await (const { key } of objects.list(LOG)) {
       const parsed = parseShipmentKey(key);
-      if (parsed !== null) keys.push({ key, ...parsed });
+      if (parsed === null) continue;
+      if (manifest.incarnation === null && parsed.stream === manifest.stream) unknown += 1;
+      if (!listed.has(parsed.incarnation)) continue;
+      if (parsed.stream === manifest.stream) {
+        listed.get(parsed.incarnation)?.push({ key, ...parsed });
+        this.anyShipped = true;
+      } else if (epochOf(parsed.stream) > epochOf(manifest.stream)) others.add(parsed.stream);
     }
-    this.shipments += keys.length;
-    keys.sort((a, b) => a.from - b.from || b.to - a.to);
-    for (const { key, from, to } of keys) {
+    if (unknown > 0 && !this.endsAtBackup) {
+      this.gaps.push('the log that was sent here: the backup does not say where it belongs in it');
+    }
+    for (const stream of others) {
+      this.gaps.push(`the log had been begun anew as ${stream}: what it holds is not restored`);
+    }
+    for (const keys of listed.values()) keys.sort((a, b) => a.from - b.from || b.to - a.to);
+    return listed;
+  }
+
+  /** False once everything that follows is later than asked for. */
+  private async follow({ through }: Section, listed: readonly Listed[]): Promise<boolean> {
+    for (const { key, from, to } of listed) {
       if (to < this.expected || from > through) continue;
       const records = await this.read(key);
       if (records === null) continue;
@@ -180,7 +209,10 @@ class TimelineRun {
         this.skipped += 1;
         continue;
       }
-      for (; this.skipped > 0; this.skipped -= 1) payloads.push(EMPTY);
+      if (this.skipped > 0) {
+        this.write(payloads.splice(0));
+        this.fill();
+      }
       payloads.push(payload);
       this.note(payload);
     }
@@ -207,17 +239,23 @@ class TimelineRun {
     this.report.throughUs = Math.max(this.report.throughUs, timeOf(last));
   }
 
+  /** Takes the numbers of records that are left out: only now, as something comes after them. */
+  private fill(): void {
+    const count = Math.min(this.skipped, MAX_EMPTY);
+    this.write(Array.from({ length: count }, () => EMPTY));
+    // Millions need no record each: the next start of the server tells them as missing.
+    if (count < this.skipped) this.log?.skip(this.skipped - count);
+    this.skipped = 0;
+  }
+
   /** The numbers stay, so that what follows keeps its own. */
   private miss(to: number): void {
     const { untilUs } = this.input;
     const count = to - this.expected + 1;
-    if (untilUs === null || this.seenUs <= untilUs) {
+    if (untilUs === null || this.seenUs < untilUs) {
       this.gaps.push(`${count} records of the log, ${this.expected} to ${to}, are not here`);
     }
     this.skipped += count;
-    for (; this.skipped > EMPTY_BATCH; this.skipped -= EMPTY_BATCH) {
-      this.write(Array.from({ length: EMPTY_BATCH }, () => EMPTY));
-    }
   }
 
   /**
@@ -238,12 +276,23 @@ class TimelineRun {
     this.report.revocations = revocations.length;
   }
 
+  /** Nothing beyond the backup is asked for. */
+  private get endsAtBackup(): boolean {
+    const { untilUs, manifest } = this.input;
+    return untilUs !== null && untilUs <= manifest.createdUs;
+  }
+
   /** Where no log was ever sent, a time after the backup is out of reach. */
   private tellShort(): void {
     const { untilUs, manifest } = this.input;
-    if (untilUs === null || untilUs <= manifest.createdUs || this.shipments > 0) return;
+    if (untilUs === null || this.endsAtBackup || this.anyShipped) return;
     this.gaps.push(`what came after ${formatUs(manifest.createdUs)}, the point of the backup`);
   }
+}
+
+/** How often the log of that name had been begun anew. */
+function epochOf(stream: string): number {
+  return identityOf(stream)?.epoch ?? 0;
 }
 
 /** When a record was accepted. */

@@ -18,3 +18,8 @@ export function queriesAtOnce(asked: number, env: Env = processEnv()): number {
   const pool = Number(env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL) || DEFAULT_POOL;
   return Math.max(1, Math.min(asked, pool - 2));
 }
+
+/** The S3 client tells every operator on standard error which Node its authors will drop next. */
+export function quietS3Client(): void {
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+}

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SLOT_BYTES } from './arena.js';
 import { Harness, HOUR, hexKeys, WINDOW } from './harness.suite.js';
 
@@ -243,6 +243,23 @@ for (const fail of ['before', 'after'] as const) {
     expect(await harness.holders(keys)).toEqual(stored);
   });
 }
+
+test('while they are held, runs that were merged keep their files', async () => {
+  const keys = hexKeys(400, 5);
+  const release = harness.index.hold();
+  for (let i = 0; i < 4; i++) {
+    await harness.store(keys.slice(i * 100, i * 100 + 100));
+    await harness.flush();
+  }
+  const flushed = harness.catalog.rows.length;
+  await harness.index.idle();
+  expect(harness.catalog.rows).toMatchObject([{ keys: 400 }]);
+  expect(harness.files().length).toBeGreaterThan(flushed);
+  release();
+  release();
+  await vi.waitFor(() => expect(harness.files()).toHaveLength(1));
+  expect(harness.errors).toEqual([]);
+});
 
 test('orphans go at the start, quarantined files stay', async () => {
   await harness.index.close();

@@ -91,7 +91,7 @@ function sourceOf({ dir, wal, flusher, store, dedup, metadata }: Opened): Source
 }
 
 /** Such a backup would be lost with what it is to save. */
-function refuseInside(dataDir: string, place: string): void {
+export function refuseInside(dataDir: string, place: string): void {
   if (place.includes('://')) return;
   const path = relative(resolve(dataDir), resolve(place));
   if (path === '..' || path.startsWith(`..${sep}`)) return;

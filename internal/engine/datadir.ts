@@ -8,6 +8,7 @@ import { join } from 'node:path';
  *   dedup/        runs of deduplication keys   tmp/          work in progress, emptied at start
  *   quarantine/   what was damaged             admin.key     the first admin key
  *   lock.db       held by the running server   control.sock  for commands to it
+ *   incarnation   which life of the directory  shipped       how far the log is in the target
  */
 export interface DataDir {
   root: string;

@@ -4,13 +4,14 @@ import { Lag } from '../backup/lag.js';
 import type { Manifest } from '../backup/manifest.js';
 import { prune } from '../backup/prune.js';
 import { pruneShipped } from '../backup/prune-shipped.js';
-import { Schedule } from '../backup/schedule.js';
+import { type Made, Schedule } from '../backup/schedule.js';
 import { Shipper, startFrom } from '../backup/shipper.js';
 import { entriesOf } from '../backup/target.js';
 import { formatUs, US_PER_MS, US_PER_SECOND } from '../base/clock.js';
 import type { SegmentLog } from '../log/segments/segment-log.js';
 import { openObjects, s3SettingsOf } from '../objects/open.js';
-import type { BackupOrder } from './backup.js';
+import { ClockTrust } from '../upkeep/clock-trust.js';
+import { type BackupOrder, refuseInside } from './backup.js';
 import type { DataDir } from './datadir.js';
 import type { Opened } from './opened.js';
 import type { Host } from './services.js';
@@ -27,6 +28,9 @@ const LAST_PASS_MS = 10_000;
 /** An erasure waits so long for the target before its bytes leave the log all the same. */
 const ERASURE_WAIT_MS = 30_000;
 const WARN_AGAIN_MS = 60_000;
+/** How long wall and monotonic clock must agree before anything is removed. */
+const TRUST_AFTER_MS = 3_600_000;
+const TRUST_LOOK_MS = 60_000;
 const GRACE_MS = 24 * 3_600_000;
 const HOUR_US = 3_600 * US_PER_SECOND;
 
@@ -39,14 +43,17 @@ export class Shipping {
   private shipper: Shipper | null = null;
   private schedule: Schedule | null = null;
   private catalogPosition = 0;
+  private stream = '';
   private syncedBytes = 0;
   private shippedBytes = 0;
   private newest: Pick<Manifest, 'createdUs' | 'totals'> | null = null;
   private warnedMs = Number.NEGATIVE_INFINITY;
   private stopped = false;
+  private readonly trust: ClockTrust;
 
   constructor(host: ShippingHost) {
     this.host = host;
+    this.trust = new ClockTrust(host.clock, TRUST_AFTER_MS);
   }
 
   /** So many bytes of the log are durable now. */
@@ -63,10 +70,14 @@ export class Shipping {
     const { config, log } = this.host;
     const { target, walEveryMs, walHoldSizeBytes } = config.backup;
     this.catalogPosition = position;
+    this.stream = wal.stream;
     let through = Number.POSITIVE_INFINITY;
+    // Also without a target: a backup that is made by hand says whose it is.
+    const incarnation = openIncarnation(dir.root, () => this.fork(null, 0));
     if (target !== '') {
-      this.incarnation = openIncarnation(dir.root, () => this.fork(null, 0));
-      const mark = startFrom(readMark(dir.root), this.incarnation.id, wal.stream);
+      refuseInside(dir.root, target);
+      this.incarnation = incarnation;
+      const mark = startFrom(readMark(dir.root), incarnation.id, wal.stream);
       if (walEveryMs > 0) through = mark ?? position;
     }
     const options = {
@@ -97,6 +108,7 @@ export class Shipping {
       await backup({ to: settings.target, kind });
     });
     this.schedule.start(FIRST_BACKUP_MS);
+    this.timers.push(setInterval(() => this.trust.look(), TRUST_LOOK_MS).unref());
     this.observe(shipsLog);
   }
 
@@ -150,10 +162,12 @@ export class Shipping {
       onGap: (from, to) => {
         metrics.backupGap();
         log.error({ from, to }, 'records of the log are not in the backup target');
+        this.schedule?.ask();
       },
       onChangesLost: () => {
         metrics.backupGap();
         log.error({}, 'changes of keys, agents and sessions are not in the backup target');
+        this.schedule?.ask();
       },
     });
   }
@@ -205,23 +219,30 @@ export class Shipping {
     });
   }
 
-  private async made(): Promise<Manifest[]> {
+  private async made(): Promise<Made[]> {
     const entries = await entriesOf(await this.target());
     const made = entries.flatMap(({ manifest }) => (manifest === null ? [] : [manifest]));
     const [newest = null] = made.toSorted((a, b) => b.createdUs - a.createdUs);
     this.newest = newest && { createdUs: newest.createdUs, totals: newest.totals };
-    return made;
+    // Only those that what is sent now goes on from: any other does not save it.
+    const { id, parent } = this.shipper?.life ?? { id: '', parent: null };
+    return made
+      .filter(({ incarnation }) => incarnation === id || incarnation === (parent ?? id))
+      .filter(({ stream }) => stream === this.stream)
+      .map(({ createdUs, kind }) => ({ createdUs, kind }));
   }
 
   private async tidy(): Promise<void> {
     const { config, clock, log } = this.host;
+    // A clock that jumps ahead makes every backup look old.
+    if (!this.trust.look()) return;
     const { keepHourly, keepDaily, keepWeekly, deleteAfterDays } = config.backup;
     const objects = await this.target();
     const nowUs = clock.nowUs();
     const notBeforeUs = deleteAfterDays === 0 ? 0 : nowUs - deleteAfterDays * 24 * HOUR_US;
     const policy = { hourly: keepHourly, daily: keepDaily, weekly: keepWeekly, notBeforeUs };
     const report = await prune(objects, { policy, nowUs, graceMs: GRACE_MS, dryRun: false });
-    const sent = await pruneShipped(objects, await this.made(), nowUs - keepHourly * HOUR_US);
+    const sent = await pruneShipped(objects, nowUs - keepHourly * HOUR_US);
     const { removed, objects: files, left } = report;
     if (removed.length + files + sent === 0) return;
     log.info({ removed, files, shipped: sent, left }, 'removed old backups');

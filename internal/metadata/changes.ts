@@ -25,8 +25,6 @@ export interface TakenChanges {
   /** The number of the last one of `changes`. */
   through: number;
   changes: Change[];
-  /** There were too many, and they were forgotten: the next backup has them. */
-  lost: boolean;
 }
 
 /** A key was revoked, or an organization deleted: for ever, whatever is restored. */
@@ -40,6 +38,8 @@ export interface Gone {
 export interface ChangeStore {
   /** Notes changes from now on, or no more. */
   track(active: boolean): Promise<void>;
+  /** Forgets all if there are too many: then it is true, and the next backup has them. */
+  trim(): Promise<boolean>;
   /** The oldest ones; they stay until `sent`. */
   take(limit: number): Promise<TakenChanges>;
   /** Those numbered up to `through` need not be kept; a later change of a row has a new number. */

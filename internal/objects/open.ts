@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { quietS3Client } from '../config/env.js';
 import { Fault } from '../fault/fault.js';
 import { LocalObjects, writeAll } from './local.js';
 import type { Objects } from './objects.js';
@@ -32,6 +33,7 @@ export async function openObjects(
   if ((settings.accessKey === '') !== (settings.secretKey === '')) {
     throw new Fault('invalid_field', '[backup] s3_access_key and s3_secret_key belong together');
   }
+  quietS3Client();
   const { S3Objects } = await import('./s3.js');
   return new S3Objects(bucket, prefix, settings);
 }

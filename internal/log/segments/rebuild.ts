@@ -11,7 +11,8 @@ const MIB = 1024 * 1024;
  * after `position` of `stream`, and the next start replays them. Synchronous, for a command.
  */
 export class LogRebuild {
-  private readonly writer: SegmentWriter;
+  private readonly open: (next: number) => SegmentWriter;
+  private writer: SegmentWriter;
 
   /** @throws if the name is not that of a stream, or the directory holds something already */
   constructor(dir: string, from: { stream: string; position: number; nowUs: number }) {
@@ -20,11 +21,10 @@ export class LogRebuild {
     realDisk.mkdir(dir);
     if (realDisk.list(dir).length > 0) throw new Error(`the log directory ${dir} is not empty`);
     writeIdentity(realDisk, dir, identity);
-    this.writer = new SegmentWriter(
-      realDisk,
-      { dir, segmentBytes: 64 * MIB, growBytes: MIB, nowUs: () => from.nowUs },
-      { identity, next: from.position + 1, segments: [], empty: null },
-    );
+    const options = { dir, segmentBytes: 64 * MIB, growBytes: MIB, nowUs: () => from.nowUs };
+    this.open = (next) =>
+      new SegmentWriter(realDisk, options, { identity, next, segments: [], empty: null });
+    this.writer = this.open(from.position + 1);
   }
 
   /** The position of the newest record. */
@@ -40,6 +40,12 @@ export class LogRebuild {
     let at = 0;
     for (const payload of payloads) at += stageRecord(group, at, payload);
     this.writer.write(group);
+  }
+
+  /** Leaves out so many positions, after at least one record: recovery tells them as missing. */
+  skip(count: number): void {
+    this.writer.close();
+    this.writer = this.open(this.writer.last + 1 + count);
   }
 
   close(): void {

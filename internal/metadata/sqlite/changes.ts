@@ -26,7 +26,8 @@ interface ChangeRow {
 export function changeOperations(db: Database, maxChanges = MAX_CHANGES) {
   return {
     track: write((active: boolean) => track(db, active)),
-    take: write((limit: number) => take(db, limit, maxChanges)),
+    trim: write(() => trim(db, maxChanges)),
+    take: read((limit: number) => take(db, limit)),
     sent: write((through: number) => {
       db.run('DELETE FROM changes WHERE seq <= ?', through);
       db.run('UPDATE change_tracking SET sent = max(sent, ?)', through);
@@ -67,17 +68,20 @@ function forget(db: Database): void {
   db.run('UPDATE change_tracking SET sent = ?', sequence(db));
 }
 
-function take(db: Database, limit: number, maxChanges: number): TakenChanges {
+function trim(db: Database, maxChanges: number): boolean {
   const count = db.get<{ n: number }>('SELECT count(*) AS n FROM changes')?.n ?? 0;
-  const lost = count > maxChanges;
-  if (lost) forget(db);
+  if (count > maxChanges) forget(db);
+  return count > maxChanges;
+}
+
+function take(db: Database, limit: number): TakenChanges {
   const after = db.get<{ sent: number }>('SELECT sent FROM change_tracking')?.sent ?? 0;
   const rows = db.all<ChangeRow>(
     `SELECT seq, kind, org_id AS orgId, id, at_us AS atUs FROM changes ORDER BY seq LIMIT ?`,
     limit,
   );
   const changes = rows.map(({ seq: _, ...change }) => ({ ...change, row: rowOf(db, change) }));
-  return { after, through: rows.at(-1)?.seq ?? after, changes, lost };
+  return { after, through: rows.at(-1)?.seq ?? after, changes };
 }
 
 interface Named {

@@ -16,9 +16,14 @@ function changeTriggers({ table, orgId, updates, deletes }: Tracked): string {
   return events
     .map((event, i) => {
       const row = event === 'DELETE' ? 'old' : 'new';
+      // A deleted organization takes its rows with it, wherever it is restored.
+      const kept =
+        event === 'DELETE'
+          ? `AND NOT EXISTS (SELECT 1 FROM orgs WHERE id = old.${orgId} AND deleted_us IS NOT NULL)`
+          : '';
       const key = `kind = '${table}' AND org_id = ${row}.${orgId} AND id = ${row}.id`;
       return `CREATE TRIGGER ${table}_tracked_${i} AFTER ${event} ON ${table}
-      WHEN (SELECT active FROM change_tracking) BEGIN
+      WHEN (SELECT active FROM change_tracking) ${kept} BEGIN
         DELETE FROM changes WHERE ${key};
         INSERT INTO changes (kind, org_id, id, at_us) VALUES ('${table}', ${row}.${orgId},
           ${row}.id, CAST(unixepoch('subsec') * 1000000 AS INTEGER));

@@ -2,7 +2,6 @@ import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { known } from '../../base/assert.js';
 import { Database } from './database.js';
-import { reserveFile } from './file.js';
 
 /** Copies a database that others write to. Posts null once the copy is durable, or the reason. */
 export interface SnapshotInput {
@@ -17,7 +16,8 @@ const { from, to } = workerData as SnapshotInput;
 async function copy(): Promise<void> {
   const db = new Database(from, { readonly: true });
   try {
-    reserveFile(to);
+    // Readable for its owner only, and never one that is there.
+    closeSync(openSync(to, 'wx', 0o600));
     await db.copyTo(to);
   } finally {
     db.close();

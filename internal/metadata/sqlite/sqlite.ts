@@ -252,6 +252,7 @@ function deletionStore(rpc: Rpc): DeletionStore {
 function changeStore(rpc: Rpc): ChangeStore {
   return {
     track: (active) => rpc.call('changes', 'track', active),
+    trim: () => rpc.call('changes', 'trim'),
     take: (limit) => rpc.call('changes', 'take', limit),
     sent: (through) => rpc.call('changes', 'sent', through),
     sequence: () => rpc.call('changes', 'sequence'),

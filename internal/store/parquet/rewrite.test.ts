@@ -142,6 +142,14 @@ test('a file without a row left is gone, and so is its folder entry', async () =
   expect(done).toMatchObject({ outcome: 'replaced', rowsGone: 2, output: null, bytesOut: 0 });
   expect(await under.catalog.partitions()).toEqual([]);
   expect(await under.catalog.garbage()).toHaveLength(1);
+  // Two backups copy what the catalog named.
+  const releases = [under.store.hold(), under.store.hold()];
+  expect(await under.store.collectGarbage()).toBe(1);
+  releases[0]();
+  releases[0]();
+  expect(await under.store.collectGarbage()).toBe(1);
+  expect(await under.files('events')).toHaveLength(1);
+  releases[1]();
   expect(await under.store.collectGarbage()).toBe(0);
   expect(await under.files('events')).toEqual([]);
   expect(await under.catalog.garbage()).toEqual([]);
