@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { BackupProgress, BackupReport } from '../../internal/backup/create.js';
 import type { Manifest } from '../../internal/backup/manifest.js';
 import type { Entry } from '../../internal/backup/target.js';
-import { formatUs, systemClock } from '../../internal/base/clock.js';
+import { formatUs, systemClock, US_PER_DAY } from '../../internal/base/clock.js';
 import type { Config } from '../../internal/config/table.js';
 import { Fault } from '../../internal/fault/fault.js';
 import type { Objects } from '../../internal/objects/objects.js';
@@ -25,7 +25,9 @@ interface Options {
   grace?: string;
 }
 
-const PLACE = 'a directory, or s3://bucket/prefix ([backup] s3_* says how S3 is reached)';
+const PLACE =
+  'a directory, or s3://bucket/prefix ([backup] s3_* says how S3 is reached); ' +
+  'default: [backup] target';
 
 /** `memtrace backup create|list|verify|prune` */
 export function registerBackup(program: Command): void {
@@ -42,7 +44,7 @@ function registerCreate(backup: Command): void {
   const create = backup
     .command('create')
     .description('make a backup of the server at work, or of its data directory')
-    .requiredOption('--to <place>', PLACE)
+    .option('--to <place>', PLACE)
     .option('--incremental', 'only copy what is new; without it all that is there is read again')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -50,13 +52,17 @@ function registerCreate(backup: Command): void {
       '\nFiles that an earlier backup in the same place copied are not copied again.\n' +
         'Exit codes: 0 made, 3 made without files that are damaged here, 1 not made.',
     );
-  addConfigFlags(create).action(async ({ json, to = '', incremental }: Options) => {
+  addConfigFlags(create).action(async ({ json, to, incremental }: Options) => {
     const config = configOf(create);
     const settings = s3SettingsOf(config.backup);
     const own = Object.values(settings).some((value) => value !== '' && value !== false);
     const report = await operate<BackupReport>(config, {
       command: 'backup-create',
-      args: { to: absolute(to), incremental: incremental === true, ...(own ? { settings } : {}) },
+      args: {
+        to: absolute(placeOf(config, to)),
+        incremental: incremental === true,
+        ...(own ? { settings } : {}),
+      },
       onProgress: progressOf(json === true),
     });
     if (json) print(report);
@@ -101,9 +107,9 @@ function registerList(backup: Command): void {
   const list = backup
     .command('list')
     .description('list the backups of a place, newest first')
-    .requiredOption('--from <place>', PLACE)
+    .option('--from <place>', PLACE)
     .option('--json', 'print JSON');
-  addConfigFlags(list).action(async ({ json, from = '' }: Options) => {
+  addConfigFlags(list).action(async ({ json, from }: Options) => {
     const { entriesOf } = await import('../../internal/backup/target.js');
     const entries = await entriesOf(await objectsAt(configOf(list), from));
     if (json) return print({ backups: entries.map(viewOf) });
@@ -134,19 +140,25 @@ function viewOf({ id, manifest, problem }: Entry): BackupView {
   return { id, state, created: formatUs(createdUs), kind, version, position, ...totals };
 }
 
-/** The place of backups, which must be there. */
-export function objectsAt(config: Config, place: string): Promise<Objects> {
-  return openObjects(place, s3SettingsOf(config.backup), false);
+/** The place of backups, which must be there; default: `[backup] target`. */
+export function objectsAt(config: Config, place?: string): Promise<Objects> {
+  return openObjects(placeOf(config, place), s3SettingsOf(config.backup), false);
+}
+
+function placeOf(config: Config, place = config.backup.target): string {
+  if (place !== '') return place;
+  const option = 'name the place of the backups, or set [backup] target';
+  throw new Fault('invalid_field', option);
 }
 
 function registerBackupVerify(backup: Command): void {
   const verify = backup
     .command('verify [id]')
     .description('read a backup to its end and compare it with its manifest (default: the newest)')
-    .requiredOption('--from <place>', PLACE)
+    .option('--from <place>', PLACE)
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExit codes: 0 whole, 3 something is missing or damaged, 1 no answer.');
-  addConfigFlags(verify).action(async (id: string | undefined, { json, from = '' }: Options) => {
+  addConfigFlags(verify).action(async (id: string | undefined, { json, from }: Options) => {
     const { verifyBackup } = await import('../../internal/backup/verify.js');
     const { DirectMover } = await import('../../internal/backup/mover.js');
     const objects = await objectsAt(configOf(verify), from);
@@ -167,24 +179,28 @@ function registerPrune(backup: Command): void {
   const prune = backup
     .command('prune')
     .description('remove backups that need not be kept, and what only they needed')
-    .requiredOption('--from <place>', PLACE)
-    .option('--keep-hourly <n>', 'keep the newest of so many hours that have one', '48')
-    .option('--keep-daily <n>', 'the same of days', '30')
-    .option('--keep-weekly <n>', 'the same of weeks', '26')
+    .option('--from <place>', PLACE)
+    .option('--keep-hourly <n>', 'keep the newest of so many hours that have one')
+    .option('--keep-daily <n>', 'the same of days')
+    .option('--keep-weekly <n>', 'the same of weeks')
     .option('--grace <hours>', 'leave what was written in the last hours', '24')
     .option('--dry-run', 'only say what would be removed')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nThe newest backup is always kept. While one is made, no files are removed.\n' +
+      '\nWhat is not said is taken from [backup] keep_hourly, keep_daily, keep_weekly and ' +
+        'delete_after_days.\nThe newest backup is always kept. While one is made, no files are removed.\n' +
         'Exit codes: 0 done, 3 a damaged manifest keeps files from being removed, 1 not done.',
     );
-  addConfigFlags(prune).action(async (options: Options) => {
+  addConfigFlags(prune).action(async (given: Options) => {
+    const config = configOf(prune);
+    const options = { ...keptByConfig(config), ...given };
     const module = await import('../../internal/backup/prune.js');
     const { pruneShipped } = await import('../../internal/backup/prune-shipped.js');
-    const objects = await objectsAt(configOf(prune), options.from ?? '');
+    const objects = await objectsAt(config, options.from);
     const report = await module.prune(objects, {
       policy: {
+        ...notBefore(config),
         hourly: count('keep-hourly', options.keepHourly),
         daily: count('keep-daily', options.keepDaily),
         weekly: count('keep-weekly', options.keepWeekly),
@@ -205,6 +221,21 @@ function registerPrune(backup: Command): void {
         `${report.bytes} bytes; ${report.kept.length} backups are kept\n`,
     );
   });
+}
+
+function keptByConfig({ backup }: Config) {
+  const { keepHourly, keepDaily, keepWeekly } = backup;
+  return {
+    keepHourly: String(keepHourly),
+    keepDaily: String(keepDaily),
+    keepWeekly: String(keepWeekly),
+  };
+}
+
+function notBefore({ backup }: Config): { notBeforeUs?: number } {
+  const { deleteAfterDays } = backup;
+  if (deleteAfterDays === 0) return {};
+  return { notBeforeUs: systemClock.nowUs() - deleteAfterDays * US_PER_DAY };
 }
 
 function count(name: string, text = ''): number {

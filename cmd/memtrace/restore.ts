@@ -9,7 +9,7 @@ import { configOf } from './store.js';
 
 interface Options {
   json?: boolean;
-  from: string;
+  from?: string;
   to: string;
   backup: string;
   until?: string;
@@ -20,7 +20,7 @@ export function registerRestore(program: Command): void {
   const restore = program
     .command('restore')
     .description('make a data directory of a backup')
-    .requiredOption('--from <place>', 'where the backups are: a directory, or s3://bucket/prefix')
+    .option('--from <place>', 'where the backups are (default: [backup] target)')
     .requiredOption('--to <dir>', 'the new data directory: absent, or empty')
     .option(
       '--backup <id>',

@@ -139,7 +139,7 @@ function drill(placeOf: () => Place): void {
     expect(acked.filter((id) => !there.has(id))).toEqual([acked[0]]);
     await goesOn(back, after[0], idsOf(before[0])[0]);
     expect((await run('verify', '--deep')).report).toMatchObject({ findings: [] });
-  }, 60_000);
+  }, 120_000);
 }
 
 /** A restored server is a server: it deletes what was restored, and takes what is new, for good. */
@@ -211,7 +211,7 @@ function damaged(placeOf: () => Place): void {
     const repaired = await run('backup', 'create', '--to', url);
     expect(repaired.report['repaired']).toHaveLength(1);
     expect((await run('backup', 'verify', '--from', url)).code).toBe(0);
-  }, 60_000);
+  }, 120_000);
 }
 
 describe('into a directory', () => {
@@ -267,6 +267,12 @@ describe('into a directory', () => {
     expect(early.code).toBe(1);
     expect((await run('backup', 'create', '--to', join(dataDir, 'inside'))).code).toBe(2);
     expect((await run('backup', 'list', '--from', join(place.url, 'nowhere'))).code).toBe(1);
+    expect((await run('backup', 'list')).code).toBe(2);
+    const byOption = runner(dataDir, { MEMTRACE_BACKUP_TARGET: url });
+    const listed = (await byOption('backup', 'list')).report['backups'];
+    expect(listed).toMatchObject([{ state: 'complete', kind: 'full' }]);
+    const pruned = await byOption('backup', 'prune', '--dry-run');
+    expect(pruned).toMatchObject({ code: 0, report: { removed: [], objects: 0 } });
     expect(existsSync(join(place.url, 'nowhere'))).toBe(false);
   });
 });
