@@ -16,7 +16,7 @@ export class MemoryCatalog implements DedupCatalog {
   fail: 'before' | 'after' | null = null;
 
   async dedupRuns(): Promise<DedupRun[]> {
-    return [...this.rows];
+    return [...this.rows].sort((a, b) => a.through - b.through);
   }
 
   async replaceDedupRuns(removed: readonly string[], added: readonly DedupRun[]): Promise<void> {
@@ -55,7 +55,7 @@ export class Harness {
     this.opened = await openDedup({
       dir,
       windowUs: WINDOW,
-      runs: catalog.rows,
+      runs: await catalog.dedupRuns(),
       catalog,
       nowUs,
       ulids,

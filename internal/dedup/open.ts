@@ -15,7 +15,7 @@ export interface DedupOptions {
   /** Absolute, `<data_dir>/dedup`; made if it is not there. This process has it for itself. */
   dir: string;
   windowUs: number;
-  /** What the catalog names, in any order. */
+  /** What the catalog names, oldest first: positions of two streams do not compare. */
   runs: readonly DedupRun[];
   catalog: DedupCatalog;
   nowUs: number;
@@ -68,7 +68,7 @@ async function openRuns(
 ): Promise<Uint8Array | null> {
   let secret: Uint8Array | null = null;
   const whole: Run[] = [];
-  const newestFirst = [...rows].sort((a, b) => b.through - a.through);
+  const newestFirst = [...rows].reverse();
   for (const row of newestFirst) {
     const file = join(dir, basename(row.path));
     const opened = await runs.open(row, file);

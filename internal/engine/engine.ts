@@ -103,6 +103,7 @@ export class Engine implements Host {
     const [metadata, wal] = await Promise.all([this.openMetadata(), this.openLog(dir)]);
     const store = await this.openStore(dir, metadata);
     const { catalog } = metadata;
+    const epochs = await catalog.beginStream(wal.stream);
     const [position, active, runs, gone] = await Promise.all([
       catalog.position(wal.stream),
       metadata.deletions.active(),
@@ -123,7 +124,8 @@ export class Engine implements Host {
     for (const { orgId, newestUs } of gone) deletions.noteGone(orgId, newestUs);
     const answers = new Answers(metadata.answers);
     const held = this.shipping.hold(wal, dir, position);
-    const parts = { dir, lock, metadata, wal, held, store, dedup, recent, deletions, answers };
+    const logs = { wal, held, epochs };
+    const parts = { dir, lock, metadata, ...logs, store, dedup, recent, deletions, answers };
     const traced = tracedStore(store, this.tracer);
     const flusher = this.flusherOf({ ...parts, store: traced });
     this.opened = { ...parts, flusher };

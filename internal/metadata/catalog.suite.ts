@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { US_PER_DAY } from '../base/clock.js';
 import {
   DAY,
+  deletion,
   eachTest,
   faultOf,
   HOUR,
@@ -44,6 +45,7 @@ function commitSuite(stand: () => Promise<Stand>): void {
       const { orgId, agentId, sessionId, ...sum } = span('org_a', { minExpiresUs: NOON + 5 });
       expect(await catalog.locate({ orgId, agentIds: [agentId], sessionId })).toEqual({
         through: { log: 10 },
+        epochs: [{ stream: 'log', after: 0 }],
         partitions: [{ ...first, sum, agentId }],
         quarantined: [],
       });
@@ -133,6 +135,29 @@ function commitSuite(stand: () => Promise<Stand>): void {
       ]);
       expect(await catalog.replace(['par_1'], [])).toBe(false);
       expect(await catalog.partitions()).toHaveLength(2);
+    });
+
+    test('know in which order streams of the log were written', async () => {
+      const { catalog, deletions } = await open();
+      await catalog.beginStream('empty');
+      expect(await catalog.beginStream('old')).toEqual([{ stream: 'old', after: 0 }]);
+      await catalog.commitFlush({ ...flush(0, 10, []), stream: 'old', dedupRun: run('a') });
+      expect(await catalog.beginStream('old')).toEqual([{ stream: 'old', after: 0 }]);
+      await catalog.beginStream('new');
+      await catalog.commitFlush({ ...flush(0, 1, []), stream: 'new', dedupRun: run('b') });
+      const early = run('c', { through: 9 });
+      await catalog.replaceDedupRuns(['a'], [early]);
+      const runs = [early, run('b')];
+      expect(await catalog.dedupRuns()).toEqual(runs);
+      const epochs = await catalog.beginStream('old');
+      expect(epochs).toEqual([
+        { stream: 'old', after: 0 },
+        { stream: 'new', after: 0 },
+        { stream: 'old', after: 10 },
+      ]);
+      await deletions.put([deletion('org_a', 'era_1', { stream: 'unheard' })]);
+      const located = await catalog.locate({ orgId: 'org_a' });
+      expect(located.epochs).toEqual([...epochs, { stream: 'unheard', after: 0 }]);
     });
 
     test('replace runs of deduplication keys', async () => {

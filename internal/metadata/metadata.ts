@@ -1,5 +1,6 @@
 import type { EventFilter } from '../event/event.js';
 import type { ChangeStore } from './changes.js';
+import type { Epoch } from './epochs.js';
 
 /**
  * The metadata store: organizations, keys, agents, sessions, and the catalog of what the store
@@ -209,6 +210,8 @@ export interface LocatedPartition extends Partition {
 export interface Located {
   /** By stream: the position up to which the catalog covers the log, in the same snapshot. */
   through: Record<string, number>;
+  /** The order of streams, oldest first; see epochs.ts. */
+  epochs: readonly Epoch[];
   /** Live partitions that hold rows of the scope, newest maxTimeUs first. */
   partitions: LocatedPartition[];
   /** Quarantined partitions that would have been in `partitions` (C6: the answer must say so). */
@@ -246,6 +249,11 @@ export interface DedupRunRow {
 export interface Catalog {
   /** The position up to which the catalog covers the stream; 0 for an unknown stream. */
   position(stream: string): Promise<number>;
+  /**
+   * The log is at this stream from now on: an epoch begins unless the last one is of it. All of
+   * them, oldest first; they stay the same until the next call.
+   */
+  beginStream(stream: string): Promise<Epoch[]>;
   /** One snapshot: positions and partitions belong together. */
   locate(scope: Scope): Promise<Located>;
   /**
@@ -276,6 +284,7 @@ export interface Catalog {
   /** All partitions of any state, by day then id. */
   partitions(): Promise<Partition[]>;
   quarantine(partitionId: string, reason: string): Promise<void>;
+  /** Oldest first. */
   dedupRuns(): Promise<DedupRunRow[]>;
   /** ONE transaction: merged or expired runs leave, merged ones come. */
   replaceDedupRuns(removed: readonly string[], added: readonly DedupRunRow[]): Promise<void>;
@@ -325,7 +334,10 @@ export interface AnswerStore {
   sweep(beforeUs: number): Promise<number>;
 }
 
-/** A deletion of events: covers what the log accepted up to its position, in its organization. */
+/**
+ * A deletion of events: covers what the log accepted up to its position, and what streams before
+ * its own left, in its organization; see epochs.ts.
+ */
 export interface Deletion {
   /** `era_` + ULID. */
   id: string;

@@ -132,7 +132,8 @@ export class Recall {
       const { orgId, floorUs } = reader;
       const visibility = { nowUs: this.parts.clock.nowUs(), floorUs, deletions: before };
       const { filter } = deletion;
-      const query = { orgId, filter, visibility, maxPosition: flushedThrough, signal };
+      const upTo = { stream: this.parts.stream, position: flushedThrough };
+      const query = { orgId, filter, visibility, upTo, signal };
       return (await this.parts.store.stats(query)).count;
     });
   }

@@ -80,17 +80,12 @@ export class NaiveStore {
     for (const event of batch.events) this.rows.push({ event, position: batch.to });
   }
 
-  visible({
-    orgId,
-    filter,
-    visibility,
-    maxPosition,
-  }: Omit<StoreQuery, 'order' | 'limit' | 'kind'>) {
+  visible({ orgId, filter, visibility, upTo }: Omit<StoreQuery, 'order' | 'limit' | 'kind'>) {
     const { nowUs, floorUs, deletions } = visibility;
     const kept = this.rows.filter(
       ({ event, position }) =>
         event.orgId === orgId &&
-        position <= (maxPosition ?? Number.POSITIVE_INFINITY) &&
+        position <= (upTo?.position ?? Number.POSITIVE_INFINITY) &&
         (event.expiresUs === null || event.expiresUs > nowUs) &&
         (floorUs === null || event.timeUs >= floorUs) &&
         matches(event, filter) &&

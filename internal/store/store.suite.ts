@@ -205,8 +205,18 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
       expect(await read(deletionOf(25, { ids: ['no id'] }))).toEqual([late, early]);
       expect(await read(deletionOf(25, { untilUs: day(1, 1) }))).toEqual([late]);
       expect(await read(deletionOf(25, {}))).toEqual([]);
-      const elsewhere = { ...deletionOf(25, {}), stream: 'another' };
-      expect(await read(elsewhere)).toEqual([late, early]);
+      const later = { ...deletionOf(1, { sessionId: 's1' }), stream: 'another' };
+      expect(await read(later)).toEqual([]);
+      const another = {
+        ...batchOf(0, 1, [eventAt(day(1), { sessionId: 's1' })]),
+        stream: 'another',
+      };
+      await under.store.write(another);
+      expect(await read(deletionOf(9_999, { sessionId: 's1' }))).toEqual(another.events);
+      expect(await read(later)).toEqual([]);
+      expect(
+        (await under.store.stats(queryOf({ upTo: { stream: 'another', position: 0 } }))).count,
+      ).toBe(2);
     });
 
     test('thousands of deletions by id', async () => {
@@ -219,17 +229,18 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
       expect((await under.store.stats(queryOf({ visibility }))).count).toBe(10);
     });
 
-    test('maxPosition leaves out younger batches', async () => {
+    test('upTo leaves out younger batches', async () => {
       await under.store.write(batchOf(0, 10, [eventAt(day(1))]));
       await under.store.write(batchOf(10, 20, [eventAt(day(1)), eventAt(day(2))]));
-      for (const [maxPosition, count] of [
+      for (const [position, count] of [
         [0, 0],
         [10, 1],
         [20, 3],
         [99, 3],
       ]) {
-        expect((await under.store.stats(queryOf({ maxPosition }))).count).toBe(count);
-        expect((await under.store.read(queryOf({ maxPosition }))).events).toHaveLength(count);
+        const upTo = { stream: STREAM, position };
+        expect((await under.store.stats(queryOf({ upTo }))).count).toBe(count);
+        expect((await under.store.read(queryOf({ upTo }))).events).toHaveLength(count);
       }
     });
 

@@ -47,6 +47,12 @@ export interface Visibility {
   deletions: readonly Deletion[];
 }
 
+/** A position of the stream that is written now. */
+export interface StreamPosition {
+  stream: string;
+  position: number;
+}
+
 export interface StoreQuery {
   orgId: string;
   filter: EventFilter;
@@ -57,7 +63,7 @@ export interface StoreQuery {
   /** At most so many rows. */
   limit: number;
   /** Only rows of records up to this position (a deletion counts what it covers). */
-  maxPosition?: number;
+  upTo?: StreamPosition;
   signal?: AbortSignal;
   /** For the metric and the slow log: list, get, search, context, export … */
   kind: string;
@@ -86,7 +92,7 @@ export interface StatsQuery {
   orgId: string;
   filter: EventFilter;
   visibility: Visibility;
-  maxPosition?: number;
+  upTo?: StreamPosition;
   signal?: AbortSignal;
 }
 

@@ -1,4 +1,5 @@
 import { decodeMs } from '../base/ulid.js';
+import { covers } from '../metadata/epochs.js';
 import type { Deletion, LocatedPartition, Scope } from '../metadata/metadata.js';
 import { applicable, type Leaving } from '../store/parquet/leaving.js';
 import { goneWith } from './expire.js';
@@ -165,17 +166,13 @@ export class Eraser {
   private async filesOf(deletion: Deletion): Promise<LocatedPartition[]> {
     const files = new Map<string, LocatedPartition>();
     for (const scope of scopesOf(deletion)) {
-      const { partitions, quarantined } = await this.parts.metadata.catalog.locate(scope);
-      for (const file of [...partitions, ...quarantined]) {
-        if (appliesTo(deletion, file)) files.set(file.id, file);
+      const located = await this.parts.metadata.catalog.locate(scope);
+      for (const file of [...located.partitions, ...located.quarantined]) {
+        if (covers(located.epochs, deletion, file)) files.set(file.id, file);
       }
     }
     return [...files.values()];
   }
-}
-
-function appliesTo(deletion: Deletion, file: { stream: string; toPosition: number }): boolean {
-  return file.stream === deletion.stream && file.toPosition <= deletion.position;
 }
 
 /** What the catalog is asked: for ids the millisecond of each. */

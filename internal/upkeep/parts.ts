@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js';
+import type { Epoch } from '../metadata/epochs.js';
 import type { Metadata } from '../metadata/metadata.js';
 import type { Deletions } from '../recent/deletions.js';
 import type { Recent } from '../recent/recent.js';
@@ -14,6 +15,8 @@ export interface UpkeepParts {
   recent: Pick<Recent, 'flushedThrough'>;
   deletions: Deletions;
   log: { readonly stream: string; rotate(): Promise<void> };
+  /** The order of the log's streams, which is fixed while the server runs. */
+  epochs: readonly Epoch[];
   flusher: { flush(): Promise<void> };
   settings: UpkeepSettings;
   observer: UpkeepObserver;
@@ -55,11 +58,12 @@ export interface Expiry {
  * @param expiry null while the clock is not to be trusted
  */
 export function leavingNow(
-  { recent, deletions, log }: Pick<UpkeepParts, 'recent' | 'deletions' | 'log'>,
+  { recent, deletions, log, epochs }: Pick<UpkeepParts, 'recent' | 'deletions' | 'log' | 'epochs'>,
   expiry: Expiry | null,
 ): Leaving {
   return {
     stream: log.stream,
+    epochs,
     through: Math.min(recent.flushedThrough, deletions.heldAt),
     deletions: deletions.all(),
     expiredUs: expiry?.expiredUs ?? null,

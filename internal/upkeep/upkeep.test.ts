@@ -82,6 +82,55 @@ test('an erasure waits for a part of its deadline, then ends, and its rows never
   expect(world.deletions.goneUpTo('org_b')).toBe(Number.NEGATIVE_INFINITY);
 });
 
+test('a deletion reaches what earlier streams of the log left, and nothing of later ones', async () => {
+  await open();
+  const at = (us: number, sessionId: string) => eventAt(day(1, us), { sessionId });
+  const [a1, b1, c1] = [at(1, 'a'), at(2, 'b'), at(3, 'c')];
+  await writeAndFlush(a1, b1, c1);
+  expect(await world.delete('org_a', { sessionId: 'a' })).toBe(1);
+  await world.flush();
+  await world.loseLog();
+  expect(await world.all('org_a')).toEqual([b1, c1]);
+  const [a2, b2] = [at(4, 'a'), at(5, 'b')];
+  await writeAndFlush(a2, b2);
+  expect(await world.delete('org_a', { sessionId: 'b' })).toBe(2);
+  expect(await world.all('org_a')).toEqual([c1, a2]);
+  await world.flush();
+  await world.loseLog();
+  const b3 = at(6, 'b');
+  await writeAndFlush(b3);
+  expect(await world.all('org_a')).toEqual([c1, a2, b3]);
+  const [first] = world.pending;
+  expect(await world.upkeep.filesLeft(first)).toBe(1);
+  await world.upkeep.compact({}, () => undefined);
+  expect(world.failures).toEqual([]);
+  expect(world.pending).toEqual([]);
+  expect(world.erased).toHaveLength(2);
+  expect(await world.all('org_a')).toEqual([c1, a2, b3]);
+  const rows = (await world.metadata.catalog.partitions()).map(({ rows: n }) => n);
+  expect(rows).toEqual([1, 1, 1]);
+});
+
+test('a log that is put back after another one began counts as later', async () => {
+  await open();
+  const [early, late] = [0, 1].map((us) => eventAt(day(1, us), { sessionId: 's' }));
+  await writeAndFlush(early);
+  const { stream, records, durable } = world.log;
+  const kept = [...records];
+  await world.loseLog();
+  await world.delete('org_a', { sessionId: 's' });
+  await world.flush();
+  await world.loseLog();
+  world.log.stream = stream;
+  world.log.records.push(...kept);
+  world.log.durable = durable;
+  await world.reopen();
+  await writeAndFlush(late);
+  expect(await world.all('org_a')).toEqual([late]);
+  expect(await world.delete('org_a', {})).toBe(1);
+  expect(await world.all('org_a')).toEqual([]);
+});
+
 test('a file in quarantine keeps an erasure open', async () => {
   await open();
   await writeAndFlush(eventAt(day(1), { sessionId: 's' }));

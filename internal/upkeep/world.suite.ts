@@ -9,6 +9,7 @@ import { rowLine } from '../event/json.js';
 import { Flusher } from '../ingest/flusher.js';
 import { Ingest } from '../ingest/ingest.js';
 import type { Log, LogRecord } from '../log/log.js';
+import type { Epoch } from '../metadata/epochs.js';
 import type { Catalog, Deletion, Metadata } from '../metadata/metadata.js';
 import { openSqliteMetadata } from '../metadata/sqlite/sqlite.js';
 import { Recall } from '../recall/recall.js';
@@ -39,7 +40,7 @@ export class Hands {
 }
 
 class MemoryLog implements Log {
-  readonly stream = 'stream-1';
+  stream = 'stream-1';
   readonly records: LogRecord[] = [];
   durable = 0;
   released = 0;
@@ -65,6 +66,13 @@ class MemoryLog implements Log {
   }
 
   async close(): Promise<void> {}
+
+  /** Another stream begins, at position 1. */
+  forget(): void {
+    this.stream += "'";
+    this.records.length = 0;
+    this.durable = this.released = 0;
+  }
 }
 
 const DEFAULTS: UpkeepSettings = {
@@ -88,8 +96,10 @@ export class UpkeepWorld {
   store: ParquetStore;
   upkeep: Upkeep;
   deletions: Deletions;
+  epochs: readonly Epoch[] = [];
   recent: Recent;
   recall: Recall;
+  private deleted = 0;
   private flusher: Flusher;
   private ingest: Ingest;
   private readonly dir: string;
@@ -117,6 +127,13 @@ export class UpkeepWorld {
     await this.start();
   }
 
+  /** The directory of the log is lost, and another stream begins. */
+  async loseLog(): Promise<void> {
+    await this.stop();
+    this.log.forget();
+    await this.start();
+  }
+
   async close(): Promise<void> {
     await this.stop();
     await rm(this.dir, { recursive: true });
@@ -137,7 +154,8 @@ export class UpkeepWorld {
     filter: EventFilter,
     between: () => Promise<void> = async () => undefined,
   ): Promise<number> {
-    const id = `era_${String(this.log.durable).padStart(26, '0')}`;
+    this.deleted += 1;
+    const id = `era_${String(this.deleted).padStart(26, '0')}`;
     const nowUs = this.hands.wallUs;
     const draft = { id, orgId, filter, requestedUs: nowUs, deadlineUs: nowUs, doneUs: null };
     const done = await this.ingest.delete({ ...draft, state: 'accepted' }, null);
@@ -175,6 +193,7 @@ export class UpkeepWorld {
       clock,
     });
     const { log, store } = this;
+    this.epochs = await catalog.beginStream(log.stream);
     this.recent = new Recent(clock, await catalog.position(log.stream));
     this.deletions = new Deletions(await this.metadata.deletions.active());
     for (const { orgId, newestUs } of await catalog.rowsGone()) {

@@ -12,8 +12,8 @@ export function identityOf(stream: string): Identity | null {
 
 /**
  * Makes an empty log, durably, that goes on with `stream` after `position`: its next record is
- * `position + 1`. For a restored directory, whose catalog knows the stream up to there: deletions
- * reach only files of their own stream, so a new name would put restored events beyond them.
+ * `position + 1`. For a restored directory, whose catalog knows the stream up to there: what
+ * follows it in the log that was sent has positions of this stream.
  *
  * @throws if the name is not that of a stream, or the directory holds segments already
  */

@@ -1,6 +1,7 @@
 import type { Deletion } from '../metadata.js';
 import type { Database } from './database.js';
 import { read, write } from './operation.js';
+import { knowStream } from './partitions.js';
 
 const COLUMNS = `id, org_id AS orgId, filter, stream, position, requested_us AS requestedUs,
   deadline_us AS deadlineUs, state, done_us AS doneUs`;
@@ -37,6 +38,7 @@ function toDeletion(row: DeletionRow): Deletion {
 
 /** A replay of the log brings deletions again: their state must not fall back. */
 function insert(db: Database, deletion: Deletion): void {
+  knowStream(db, deletion.stream);
   db.run(
     `INSERT INTO deletions (id, org_id, filter, stream, position, requested_us, deadline_us, state,
        done_us)

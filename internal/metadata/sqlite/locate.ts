@@ -2,7 +2,7 @@ import { dayOf, US_PER_DAY } from '../../base/clock.js';
 import type { LastEvent, Located, LocatedPartition, Scope, SpanSum } from '../metadata.js';
 import type { Database } from './database.js';
 import { read } from './operation.js';
-import { PARTITION_COLUMNS } from './partitions.js';
+import { epochs, PARTITION_COLUMNS } from './partitions.js';
 
 /** Which files hold rows of a scope: each query is a range of one primary key. */
 export function locateOperations(db: Database) {
@@ -43,6 +43,7 @@ function locate(db: Database, scope: Scope): Located {
   const all = rows.map(toLocated);
   return {
     through,
+    epochs: epochs(db),
     partitions: all.filter((partition) => partition.state === 'live'),
     quarantined: all.filter((partition) => partition.state === 'quarantined'),
   };

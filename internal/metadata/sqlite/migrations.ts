@@ -216,6 +216,23 @@ export const MIGRATIONS: readonly string[] = [
     deletes: true,
   })}
   `,
+  `
+  -- In which order streams of the log were written (metadata/epochs.ts). Those of before are put in
+  -- the order of their writers' ULIDs and life numbers.
+  CREATE TABLE epochs (
+    seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, begins_after INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO epochs (stream, begins_after)
+    SELECT stream, 0 FROM (SELECT stream FROM positions UNION SELECT stream FROM partitions
+      UNION SELECT stream FROM deletions)
+    ORDER BY substr(stream, 1, 28), CAST(substr(stream, 30) AS INTEGER), stream;
+  -- They were done for files of their own stream only.
+  UPDATE deletions SET state = 'accepted', done_us = NULL
+    WHERE state = 'done' AND (SELECT count(*) FROM epochs) > 1;
+
+  -- The last epoch of a run's keys: through is a position of it.
+  ALTER TABLE dedup_runs ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** 0 for a file without a schema. */

@@ -150,6 +150,33 @@ describe('migrations', () => {
     db.close();
   });
 
+  test('put streams of before in order, and open erasures that did not reach them', () => {
+    const db = new Database(path);
+    migrate(
+      db,
+      MIGRATIONS.slice(
+        0,
+        MIGRATIONS.findIndex((step) => step.includes('TABLE epochs')),
+      ),
+    );
+    const writer = `w_${'0'.repeat(26)}`;
+    for (const stream of [`${writer}.10`, `${writer}.9`, `w_${'1'.repeat(26)}.1`]) {
+      db.run('INSERT INTO positions VALUES (?, 7)', stream);
+    }
+    db.run("INSERT INTO deletions VALUES ('era_1', 'o', '{}', 's', 1, 1, 1, 'done', 1)");
+    migrate(db);
+    expect(
+      db
+        .all('SELECT stream FROM epochs ORDER BY seq')
+        .map((row) => Object.values(row as object)[0]),
+    ).toEqual(['s', `${writer}.9`, `${writer}.10`, `w_${'1'.repeat(26)}.1`]);
+    expect(db.get('SELECT state, done_us FROM deletions')).toEqual({
+      state: 'accepted',
+      done_us: null,
+    });
+    db.close();
+  });
+
   test('that fail change nothing and say which', () => {
     const db = openDatabase(path, {});
     const broken = [...MIGRATIONS, 'CREATE TABLE ok (x); CREATE TABLE orgs (x)'];

@@ -1,4 +1,5 @@
 import { Fault } from '../../fault/fault.js';
+import type { Epoch } from '../epochs.js';
 import type { DedupRunRow, FlushCommit, Partition, RowsGone } from '../metadata.js';
 import type { Database } from './database.js';
 import { read, write } from './operation.js';
@@ -13,10 +14,15 @@ export const PARTITION_COLUMNS = `p.id, p.stream, p.from_position AS fromPositio
 export function partitionOperations(db: Database, staging: Staging) {
   return {
     position: read((stream: string) => position(db, stream) ?? 0),
+    beginStream: write((stream: string) => {
+      beginEpoch(db, stream);
+      return epochs(db);
+    }),
     commitFlush: write((flush: FlushCommit) => {
+      knowStream(db, flush.stream);
       movePosition(db, flush);
       for (const partition of flush.partitions) addPartition(db, staging, partition);
-      if (flush.dedupRun) addDedupRun(db, flush.dedupRun);
+      if (flush.dedupRun) addDedupRun(db, flush.dedupRun, newestEpoch(db));
     }),
     replace: write(
       (removed: readonly string[], added: readonly Partition[], gone: readonly RowsGone[]) => {
@@ -46,12 +52,16 @@ export function partitionOperations(db: Database, staging: Staging) {
     dedupRuns: read(() =>
       db.all<DedupRunRow>(
         `SELECT path, keys, bytes, checksum, newest_us AS newestUs, through
-           FROM dedup_runs ORDER BY through, path`,
+           FROM dedup_runs ORDER BY epoch, through, path`,
       ),
     ),
     replaceDedupRuns: write((removed: readonly string[], added: readonly DedupRunRow[]) => {
-      for (const path of removed) db.run('DELETE FROM dedup_runs WHERE path = ?', path);
-      for (const run of added) addDedupRun(db, run);
+      let newest = 0;
+      for (const path of removed) {
+        const sql = 'DELETE FROM dedup_runs WHERE path = ? RETURNING epoch';
+        newest = Math.max(newest, db.get<{ epoch: number }>(sql, path)?.epoch ?? 0);
+      }
+      for (const run of added) addDedupRun(db, run, newest);
     }),
   };
 }
@@ -59,6 +69,40 @@ export function partitionOperations(db: Database, staging: Staging) {
 function position(db: Database, stream: string): number | undefined {
   const sql = 'SELECT position FROM positions WHERE stream = ?';
   return db.get<{ position: number }>(sql, stream)?.position;
+}
+
+/** Oldest first. */
+export function epochs(db: Database): Epoch[] {
+  return db.all<Epoch>('SELECT stream, begins_after AS after FROM epochs ORDER BY seq');
+}
+
+function newestEpoch(db: Database): number {
+  return db.get<{ seq: number | null }>('SELECT max(seq) AS seq FROM epochs')?.seq ?? 0;
+}
+
+function beginEpoch(db: Database, stream: string): void {
+  const last = epochs(db).at(-1);
+  if (last?.stream === stream) return;
+  // A server that starts again before its first event has a new stream each time.
+  if (last && leftNothing(db, last.stream)) {
+    db.run('DELETE FROM epochs WHERE seq = (SELECT max(seq) FROM epochs)');
+  }
+  addEpoch(db, stream);
+}
+
+function leftNothing(db: Database, stream: string): boolean {
+  if (position(db, stream) !== undefined) return false;
+  return db.get('SELECT 1 FROM deletions WHERE stream = ? LIMIT 1', stream) === undefined;
+}
+
+function addEpoch(db: Database, stream: string): void {
+  const sql = 'INSERT INTO epochs (stream, begins_after) VALUES (?, ?)';
+  db.run(sql, stream, position(db, stream) ?? 0);
+}
+
+/** What comes of a stream that nobody began begins it. */
+export function knowStream(db: Database, stream: string): void {
+  if (!epochs(db).some((epoch) => epoch.stream === stream)) addEpoch(db, stream);
 }
 
 function movePosition(db: Database, { stream, from, to }: FlushCommit): void {
@@ -118,10 +162,10 @@ function orgsOf(db: Database, id: string): string[] {
   return rows.map(({ orgId }) => orgId);
 }
 
-function addDedupRun(db: Database, run: DedupRunRow): void {
+function addDedupRun(db: Database, run: DedupRunRow, epoch: number): void {
   db.run(
-    `INSERT INTO dedup_runs (path, keys, bytes, checksum, newest_us, through)
-     VALUES (@path, @keys, @bytes, @checksum, @newestUs, @through)`,
-    run,
+    `INSERT INTO dedup_runs (path, keys, bytes, checksum, newest_us, through, epoch)
+     VALUES (@path, @keys, @bytes, @checksum, @newestUs, @through, @epoch)`,
+    { ...run, epoch },
   );
 }

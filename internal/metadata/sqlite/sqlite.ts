@@ -188,6 +188,7 @@ function keyStore(rpc: Rpc): KeyStore {
 function catalog(rpc: Rpc): Catalog {
   return {
     position: (stream) => rpc.call('partitions', 'position', stream),
+    beginStream: (stream) => rpc.call('partitions', 'beginStream', stream),
     locate: (scope) => rpc.call('locate', 'locate', scope),
     stage: (partitionId, spans) =>
       inChunks(spans, (part: Span[]) => rpc.call('spans', 'stage', partitionId, part)),

@@ -1,13 +1,15 @@
 import { decodeMs } from '../../base/ulid.js';
 import type { EventFilter } from '../../event/event.js';
+import { type Epoch, epochAt } from '../../metadata/epochs.js';
 import type { Deletion } from '../../metadata/metadata.js';
 
 /**
  * Which deletions a file's rows must be held against. Pure.
  *
  * A deletion covers what the log accepted before it. A flush leaves out what was deleted before it,
- * so a deletion applies to a file iff both are of one stream and its position is at or past the end
- * of the file's range. (One within the range was applied by the flush to just the rows before it.)
+ * so a deletion applies to a file iff the file is of an earlier epoch (metadata/epochs.ts), or both
+ * are of one and its position is at or past the end of the file's range. (One within the range was
+ * applied by the flush to just the rows before it.)
  */
 
 /** Half open: sinceUs <= time < untilUs. */
@@ -26,6 +28,7 @@ export interface Erased {
 const NOTHING: Erased = { ids: [], sessions: [], filters: [] };
 
 interface Candidate {
+  epoch: number;
   position: number;
   id?: string;
   session?: string;
@@ -51,26 +54,23 @@ class DeletionIndex {
     this.others = deletions.filter(({ filter }) => !isOnlyIds(filter));
   }
 
-  /** Those that may take a row that `filter` selects out of the time range, by stream. */
-  candidates(range: TimeRange, filter: EventFilter): Map<string, Candidate[]> {
-    const byStream = new Map<string, Candidate[]>();
-    const add = (stream: string, candidate: Candidate) => {
-      const list = byStream.get(stream);
-      if (list === undefined) byStream.set(stream, [candidate]);
-      else list.push(candidate);
-    };
+  /** Those that may take a row that `filter` selects out of the time range. */
+  candidates(range: TimeRange, filter: EventFilter, epochs: readonly Epoch[]): Candidate[] {
+    const found: Candidate[] = [];
     const untilMs = Math.ceil(range.untilUs / 1000);
     for (let i = this.firstAt(Math.floor(range.sinceUs / 1000)); i < this.ids.length; i++) {
       const { ms, id, stream, position } = this.ids[i];
       if (ms >= untilMs) break;
-      if (filter.ids === undefined || filter.ids.includes(id)) add(stream, { position, id });
+      if (filter.ids !== undefined && !filter.ids.includes(id)) continue;
+      found.push({ epoch: epochAt(epochs, stream, position), position, id });
     }
     for (const { filter: deleted, stream, position } of this.others) {
       if (!mayMeet(deleted, filter) || !overlaps(deleted, range)) continue;
       const session = isOnlySession(deleted) ? deleted.sessionId : undefined;
-      add(stream, session === undefined ? { position, filter: deleted } : { position, session });
+      const what = session === undefined ? { filter: deleted } : { session };
+      found.push({ epoch: epochAt(epochs, stream, position), position, ...what });
     }
-    return byStream;
+    return found;
   }
 
   /** The index of the first id whose millisecond is at or past `ms`. */
@@ -99,24 +99,37 @@ const NONE: Applied = { key: '', erased: NOTHING };
 
 /** The deletions that may take a row that `filter` selects out of `range`, asked file by file. */
 export class ApplicableDeletions {
-  private readonly byStream: Map<string, Candidate[]>;
+  private readonly epochs: readonly Epoch[];
+  /** In the order in which they were requested. */
+  private readonly candidates: Candidate[];
   private readonly made = new Map<string, Applied>();
 
-  constructor(deletions: readonly Deletion[], range: TimeRange, filter: EventFilter) {
+  constructor(
+    deletions: readonly Deletion[],
+    range: TimeRange,
+    filter: EventFilter,
+    epochs: readonly Epoch[],
+  ) {
     let index = indexes.get(deletions);
     if (index === undefined) {
       index = new DeletionIndex(deletions);
       indexes.set(deletions, index);
     }
-    this.byStream = index.candidates(range, filter);
-    for (const list of this.byStream.values()) list.sort((a, b) => a.position - b.position);
+    this.epochs = epochs;
+    this.candidates = index
+      .candidates(range, filter, epochs)
+      .sort((a, b) => a.epoch - b.epoch || a.position - b.position);
   }
 
   to(file: { stream: string; toPosition: number }): Applied {
-    const list = this.byStream.get(file.stream) ?? [];
-    const from = list.findIndex(({ position }) => position >= file.toPosition);
+    const list = this.candidates;
+    if (list.length === 0) return NONE;
+    const at = epochAt(this.epochs, file.stream, file.toPosition);
+    const from = list.findIndex(
+      ({ epoch, position }) => epoch > at || (epoch === at && position >= file.toPosition),
+    );
     if (from < 0) return NONE;
-    const key = `${file.stream}:${from}`;
+    const key = String(from);
     let applied = this.made.get(key);
     if (applied === undefined) {
       applied = { key, erased: erasedBy(list.slice(from)) };

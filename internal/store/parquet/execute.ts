@@ -53,7 +53,7 @@ export class Reader {
       try {
         const scope = plan.scopeOf(query, plan.rangeOf(query));
         const located = await this.parts.catalog.locate(scope);
-        return await read(plan.upTo(located, query.maxPosition));
+        return await read(plan.upTo(located, query.upTo));
       } catch (error) {
         if (query.signal?.aborted) throw query.signal.reason;
         if (error instanceof SnapshotTooOld && tries < MAX_SNAPSHOTS) continue;
@@ -64,10 +64,11 @@ export class Reader {
 
   private async readPage(query: StoreQuery, located: Located): Promise<StorePage> {
     const { order, limit } = query;
+    const planned = { ...query, epochs: located.epochs };
     const unusable = [...located.quarantined];
     let events: Event[] = [];
     for (const step of plan.planSteps(located.partitions, order, limit)) {
-      const found = await this.readFiles(query, step.files, unusable, (branches) =>
+      const found = await this.readFiles(planned, step.files, unusable, (branches) =>
         selectPage(branches, query, this.pathOf),
       );
       const fresh = found.map((cells) => eventOfRow(rowOf(cells)));
@@ -89,10 +90,11 @@ export class Reader {
       lastUs: null,
       through: located.through,
     };
-    const { summed, read } = plan.planStats(located.partitions, query);
+    const planned = { ...query, epochs: located.epochs };
+    const { summed, read } = plan.planStats(located.partitions, planned);
     for (const file of summed) addSpans(stats, file);
     for (const files of plan.inChunks(read)) {
-      const rows = await this.readFiles(query, files, unusable, (branches) =>
+      const rows = await this.readFiles(planned, files, unusable, (branches) =>
         selectStats(branches, query, this.pathOf),
       );
       for (const row of rows) addRow(stats, row);
@@ -103,7 +105,7 @@ export class Reader {
 
   /** Runs one statement over the whole ones of the files; damaged ones go to `unusable`. */
   private async readFiles(
-    query: StatsQuery,
+    query: plan.Planned & StatsQuery,
     files: readonly LocatedPartition[],
     unusable: LocatedPartition[],
     statement: (branches: plan.Branch[]) => Statement,

@@ -1,3 +1,4 @@
+import type { Epoch } from '../../metadata/epochs.js';
 import type { Deletion, Partition } from '../../metadata/metadata.js';
 import { ApplicableDeletions } from './deletions.js';
 import { allOf, oneOf, type Parameters } from './sql.js';
@@ -10,13 +11,16 @@ import { allOf, oneOf, type Parameters } from './sql.js';
  * input ends, at T, and T <= `through`. A deletion between an input's end and T covers all of that
  * input and would not be applied to the output by that rule, so it must be applied here: all of
  * those are at or below `through`, and all of them are known, as a deletion is known before the
- * files of its position are. A deletion past `through` is past T: reads apply it to the output as
- * they did to the inputs. One before an input's end was applied when that input was made.
+ * files of its position are. (If the range reaches over two epochs of the stream the same holds:
+ * moments are in one order, and those of other streams in between are known.) A deletion past
+ * `through` is past T: reads apply it to the output as they did to the inputs. One before an
+ * input's end was applied when that input was made.
  */
 export interface Leaving {
   /** The stream that is still written, and the position of it up to which files are rewritten. */
   stream: string;
   through: number;
+  epochs: readonly Epoch[];
   /** By organization; those past `through` are left to the reads. */
   deletions: ReadonlyMap<string, readonly Deletion[]>;
   /** Rows that expired by then leave; null: none, as the clock is not to be trusted. */
@@ -50,7 +54,7 @@ function deletedRows(file: Partition, leaving: Leaving, parameters: Parameters):
   for (const [orgId, deletions] of leaving.deletions) {
     const known = deletions.filter((deletion) => applicable(leaving, deletion));
     if (known.length === 0) continue;
-    const { erased } = new ApplicableDeletions(known, range, {}).to(file);
+    const { erased } = new ApplicableDeletions(known, range, {}, leaving.epochs).to(file);
     const of = [
       ...(erased.ids.length > 0 ? oneOf('id', erased.ids, parameters) : []),
       ...(erased.sessions.length > 0 ? oneOf('session_id', erased.sessions, parameters) : []),

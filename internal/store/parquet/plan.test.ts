@@ -32,9 +32,12 @@ function file(n: number, sum: Partial<SpanSum> = {}): LocatedPartition {
 
 const FILES = Array.from({ length: 40 }, (_, n) => file(n));
 
-function wanted(with_: Partial<plan.WantedPage> = {}): plan.WantedPage {
+const EPOCHS = [{ stream: STREAM, after: 0 }];
+
+function wanted(with_: Partial<plan.WantedPage> = {}): plan.WantedPage & plan.Planned {
   const visibility = { nowUs: NOW_US, floorUs: null, deletions: [] };
-  return { orgId: 'org', filter: {}, visibility, order: 'desc', limit: 25, ...with_ };
+  const page = { orgId: 'org', filter: {}, visibility, order: 'desc' as const, limit: 25 };
+  return { ...page, epochs: EPOCHS, ...with_ };
 }
 
 test('a page begins with as few files as may fill it, then takes ever more', () => {
@@ -116,10 +119,15 @@ test('statistics sum what is whole and read what is not', () => {
 });
 
 test('a position inside of a file is a bug of the caller', () => {
-  const located = { through: { [STREAM]: 400 }, partitions: FILES, quarantined: [] };
-  expect(plan.upTo(located, 50).partitions).toHaveLength(5);
-  expect(plan.upTo(located, 50).through).toEqual({ [STREAM]: 50 });
-  expect(() => plan.upTo(located, 55)).toThrow(AssertionError);
+  const located = {
+    through: { [STREAM]: 400 },
+    epochs: EPOCHS,
+    partitions: FILES,
+    quarantined: [],
+  };
+  expect(plan.upTo(located, { stream: STREAM, position: 50 }).partitions).toHaveLength(5);
+  expect(plan.upTo(located, { stream: STREAM, position: 50 }).through).toEqual({ [STREAM]: 50 });
+  expect(() => plan.upTo(located, { stream: STREAM, position: 55 })).toThrow(AssertionError);
 });
 
 test("users' texts are bound, never part of the statement", () => {

@@ -1,7 +1,8 @@
 import { assert } from '../../base/assert.js';
 import type { EventFilter, Order, Place } from '../../event/event.js';
+import type { Epoch } from '../../metadata/epochs.js';
 import type { Located, LocatedPartition, Scope } from '../../metadata/metadata.js';
-import type { Incomplete, Visibility } from '../store.js';
+import type { Incomplete, StreamPosition, Visibility } from '../store.js';
 import { ApplicableDeletions, type Erased, msOfId, type TimeRange } from './deletions.js';
 
 /** What to read, without reading: pure functions of the query and the catalog's answer. */
@@ -11,7 +12,12 @@ export interface Wanted {
   orgId: string;
   filter: EventFilter;
   visibility: Visibility;
-  maxPosition?: number;
+  upTo?: StreamPosition;
+}
+
+/** With the order of streams that its snapshot told. */
+export interface Planned extends Wanted {
+  epochs: readonly Epoch[];
 }
 
 export interface WantedPage extends Wanted {
@@ -47,22 +53,23 @@ export function scopeOf(wanted: Wanted, range: TimeRange): Scope {
 }
 
 /**
- * The part of the snapshot that covers records up to `maxPosition`, which must lie between the
- * files: a file that covers more cannot be cut.
+ * The part of the snapshot that covers records up to a position of the stream that is written now,
+ * which must lie between the files: a file that covers more cannot be cut. What earlier streams
+ * left is part of it.
  */
-export function upTo(located: Located, maxPosition: number | undefined): Located {
-  if (maxPosition === undefined) return located;
-  const within = ({ id, fromPosition, toPosition }: LocatedPartition) => {
-    const cut = fromPosition <= maxPosition && maxPosition < toPosition;
-    assert(!cut, `position ${maxPosition} is inside of ${id} (${fromPosition}–${toPosition})`);
-    return toPosition <= maxPosition;
+export function upTo(located: Located, end: StreamPosition | undefined): Located {
+  if (end === undefined) return located;
+  const { stream, position } = end;
+  const within = ({ id, fromPosition, toPosition, ...file }: LocatedPartition) => {
+    if (file.stream !== stream) return true;
+    const cut = fromPosition <= position && position < toPosition;
+    assert(!cut, `position ${position} is inside of ${id} (${fromPosition}–${toPosition})`);
+    return toPosition <= position;
   };
-  const through = Object.entries(located.through).map(([stream, position]) => [
-    stream,
-    Math.min(position, maxPosition),
-  ]);
+  const covered = Math.min(located.through[stream] ?? 0, position);
   return {
-    through: Object.fromEntries(through),
+    ...located,
+    through: { ...located.through, [stream]: covered },
     partitions: located.partitions.filter(within),
     quarantined: located.quarantined.filter(within),
   };
@@ -129,10 +136,10 @@ export interface Branch {
   agentId?: string;
 }
 
-export function branchesOf(files: readonly LocatedPartition[], wanted: Wanted): Branch[] {
+export function branchesOf(files: readonly LocatedPartition[], wanted: Planned): Branch[] {
   const { deletions, nowUs } = wanted.visibility;
   const range = spanOfFiles(files, rangeOf(wanted));
-  const applicable = new ApplicableDeletions(deletions, range, wanted.filter);
+  const applicable = new ApplicableDeletions(deletions, range, wanted.filter, wanted.epochs);
   const branches = new Map<string, Branch>();
   for (const file of files) {
     const { agentId } = file;
@@ -169,11 +176,12 @@ export interface StatsPlan {
   read: LocatedPartition[];
 }
 
-export function planStats(files: readonly LocatedPartition[], wanted: Wanted): StatsPlan {
+export function planStats(files: readonly LocatedPartition[], wanted: Planned): StatsPlan {
   const range = rangeOf(wanted);
   const { deletions, nowUs } = wanted.visibility;
   const exact = hasOnlyScope(wanted.filter);
-  const any = new ApplicableDeletions(deletions, range, wanted.filter);
+  const { filter, epochs } = wanted;
+  const any = new ApplicableDeletions(deletions, range, filter, epochs);
   const plan: StatsPlan = { summed: [], read: [] };
   for (const file of files) {
     const { firstUs, lastUs, minExpiresUs } = file.sum;
@@ -184,7 +192,7 @@ export function planStats(files: readonly LocatedPartition[], wanted: Wanted): S
       lastUs < range.untilUs &&
       (minExpiresUs === null || minExpiresUs > nowUs) &&
       (any.to(file).key === '' ||
-        new ApplicableDeletions(deletions, rows, wanted.filter).to(file).key === '');
+        new ApplicableDeletions(deletions, rows, filter, epochs).to(file).key === '');
     (whole ? plan.summed : plan.read).push(file);
   }
   return plan;

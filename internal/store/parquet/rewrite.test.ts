@@ -17,8 +17,10 @@ beforeEach(async () => {
 });
 afterEach(() => under.close());
 
+const EPOCHS = [{ stream: STREAM, after: 0 }];
+
 function leaving(through: number, with_: Partial<Leaving> = {}): Leaving {
-  const none = { deletions: new Map(), expiredUs: null, floors: new Map() };
+  const none = { deletions: new Map(), expiredUs: null, floors: new Map(), epochs: EPOCHS };
   return { stream: STREAM, through, ...none, ...with_ };
 }
 
@@ -109,7 +111,9 @@ test('a deletion past the order is left to the reads, before and after', async (
   expect((await rewrite({ inputs: files, leaving: through })).rowsGone).toBe(0);
   expect(await all([])).toEqual([c, b, a]);
   expect(await all([counted])).toEqual([c]);
-  expect((await under.store.stats(queryOf({ maxPosition: 20 }))).count).toBe(2);
+  expect((await under.store.stats(queryOf({ upTo: { stream: STREAM, position: 20 } }))).count).toBe(
+    2,
+  );
 });
 
 test('expired rows and rows below a floor leave, and only those of their organization', async () => {
