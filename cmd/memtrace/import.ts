@@ -137,9 +137,8 @@ async function sendBatch(
   const args = { ...order, lines: batch.map(({ text }) => text) };
   const got = await link.call<ImportReport>({ command: 'import', args });
   report.rows += batch.length;
-  for (const { index, ...problem } of got.problems) {
-    note(report, { line: batch[index].number, ...problem });
-  }
+  const named = got.problems.map(({ index, ...rest }) => ({ line: batch[index].number, ...rest }));
+  for (const problem of named) note(report, problem);
   // What was written since the check may be refused now: nothing of this call was stored then.
   if (!order.check && got.problems.length > 0) throw new Error(report.problems[0].error);
   report.stored += got.stored;

@@ -29,15 +29,14 @@ export function toParquet(order: ConvertOrder): Promise<void> {
   });
 }
 
-/** Writes the rows of a Parquet file as row lines. Rejects with `invalid_field` for other columns. */
+/** Writes the rows of a Parquet file as row lines. Rejects with `invalid_field` if columns differ. */
 export function fromParquet(order: ConvertOrder): Promise<void> {
   return converted(order, async (run, { from, to }) => {
-    const found = await run(
-      `SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet(${quotePath(from)}))`,
-    );
+    const source = `read_parquet(${quotePath(from)})`;
+    const found = await run(`SELECT column_name FROM (DESCRIBE SELECT * FROM ${source})`);
     requireColumns(found.map(([name]) => String(name)));
     await run(
-      `COPY (SELECT ${COLUMNS.map(lineColumn).join(', ')} FROM read_parquet(${quotePath(from)})) ` +
+      `COPY (SELECT ${COLUMNS.map(lineColumn).join(', ')} FROM ${source}) ` +
         `TO ${quoteText(to)} (FORMAT json)`,
     );
   });
