@@ -29,7 +29,7 @@ export function toParquet(order: ConvertOrder): Promise<void> {
   });
 }
 
-/** Writes the rows of a Parquet file as row lines. Rejects with `invalid_field` if columns differ. */
+/** A Parquet file as row lines. Rejects with `invalid_field` if it has not the stored columns. */
 export function fromParquet(order: ConvertOrder): Promise<void> {
   return converted(order, async (run, { from, to }) => {
     const source = `read_parquet(${quotePath(from)})`;
