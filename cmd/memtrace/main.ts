@@ -4,6 +4,8 @@ import { VERSION } from '../../internal/engine/version.js';
 import { registerBackup } from './backup.js';
 import { registerCompact } from './compact.js';
 import { addConfigFlags, configFlags, registerConfig } from './config.js';
+import { registerExport } from './export.js';
+import { registerImport } from './import.js';
 import { registerKey } from './key.js';
 import { registerMcp } from './mcp.js';
 import { registerOrg } from './org.js';
@@ -30,6 +32,8 @@ function program(): Command {
   registerCompact(memtrace);
   registerBackup(memtrace);
   registerRestore(memtrace);
+  registerExport(memtrace);
+  registerImport(memtrace);
   registerConfig(memtrace);
   memtrace
     .command('version')

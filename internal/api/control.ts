@@ -6,6 +6,7 @@ import { dayOf, US_PER_MS } from '../base/clock.js';
 import type { Operator } from '../engine/operator.js';
 import { Fault } from '../fault/fault.js';
 import type { S3Settings } from '../objects/s3.js';
+import type { ExportOrder, ImportOrder } from '../transfer/transfer.js';
 
 /**
  * What the operator's commands reach on a running server: HTTP over a socket in the data directory
@@ -29,6 +30,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     const who = settings === undefined ? {} : { settings: settings as S3Settings };
     return operator.backup({ to: String(to), kind, onProgress, ...who });
   },
+  export: (operator, args) => operator.transfer.exportPage(args as unknown as ExportOrder),
+  import: (operator, args) => operator.transfer.importBatch(args as unknown as ImportOrder),
   'org-delete': (operator, { org }) => operator.deleteOrg(String(org)),
 };
 

@@ -247,6 +247,8 @@ export class RunIndex implements DedupIndex {
   }
 
   replay(entry: DedupEntry, position: number): void {
+    // Past the window when it came (an import) or by now: it must not push out one that is not.
+    if (entry.ingestedUs <= this.parts.maintainer.expiredUs) return;
     const at = this.locate(entry);
     const slot = at.slot < 0 ? at.shard.insert(this.scratch, 0) : at.slot;
     assert(at.shard.state[slot] !== OPEN, 'a replay comes before the first claim');

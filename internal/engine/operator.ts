@@ -4,6 +4,7 @@ import type { BackupReport } from '../backup/create.js';
 import type { Clock } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
 import type { Forget } from '../memory/forget.js';
+import type { Transfer } from '../transfer/transfer.js';
 import type { CompactOptions, CompactProgress, CompactReport, Upkeep } from '../upkeep/upkeep.js';
 import type { BackupOrder, Backups } from './backup.js';
 import type { Opened } from './opened.js';
@@ -16,6 +17,7 @@ export interface OperatorParts {
   clock: Clock;
   upkeep: Upkeep;
   backups: Backups;
+  transfer: Transfer;
 }
 
 export class Operator {
@@ -25,6 +27,11 @@ export class Operator {
   constructor(opened: Opened, parts: OperatorParts) {
     this.opened = opened;
     this.parts = parts;
+  }
+
+  /** Memories out and in; see transfer/transfer.ts. */
+  get transfer(): Transfer {
+    return this.parts.transfer;
   }
 
   /** Moves all that was acknowledged into files. */

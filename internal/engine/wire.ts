@@ -20,6 +20,7 @@ import type { Opened } from './opened.js';
 import { Operator } from './operator.js';
 import type { Host, Services } from './services.js';
 import { tracedLog, tracedStore } from './tracing.js';
+import { transferOf } from './transfer.js';
 import { upkeepOf } from './upkeep.js';
 
 /** The verbs over what is open. */
@@ -96,8 +97,9 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
     await auth.stop();
     await context.close();
   };
-  const { keys } = services;
-  const operator = new Operator(opened, { keys, forget, auth, clock, upkeep, backups });
+  const transfer = transferOf(host, opened, { recall, ingest });
+  const parts = { keys: services.keys, forget, auth, clock, upkeep, backups, transfer };
+  const operator = new Operator(opened, parts);
   return { services, operator, upkeep, close };
 }
 

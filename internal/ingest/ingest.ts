@@ -38,6 +38,8 @@ export interface IngestParts {
 export interface WriteOptions {
   contents?: readonly string[];
   answerOf?: (outcome: WriteOutcome) => Answer | null;
+  /** Events ingested up to then claim no key: for rows older than the deduplication window. */
+  claimedAfterUs?: number;
 }
 
 export interface WriteOutcome {
@@ -69,10 +71,10 @@ export class Ingest {
    */
   async write(
     events: readonly Event[],
-    { contents, answerOf }: WriteOptions = {},
+    { contents, answerOf, claimedAfterUs = Number.NEGATIVE_INFINITY }: WriteOptions = {},
   ): Promise<WriteOutcome> {
     await this.room();
-    const claims = await this.claim(events);
+    const claims = await this.claim(events, claimedAfterUs);
     const fresh: Event[] = [];
     const lines: string[] = [];
     for (let i = 0; i < events.length; i++) {
@@ -151,12 +153,13 @@ export class Ingest {
   /** Claims the keys of the events; a holder that is not durable yet is waited for. */
   private async claim(
     events: readonly Event[],
+    claimedAfterUs: number,
   ): Promise<{ firstIds: (string | null)[]; open: DedupEntry[] }> {
     const entries: DedupEntry[] = [];
     const indexes: number[] = [];
     for (let i = 0; i < events.length; i++) {
       const { orgId, dedupKey, id, ingestedUs } = events[i];
-      if (dedupKey === '') continue;
+      if (dedupKey === '' || ingestedUs <= claimedAfterUs) continue;
       entries.push({ orgId, key: dedupKey, id, ingestedUs });
       indexes.push(i);
     }

@@ -284,6 +284,12 @@ function deletionSuite(stand: () => Promise<Stand>): void {
       expect((await deletions.active()).map((each) => [each.id, each.state])).toEqual([
         ['era_1', 'erasing'],
       ]);
+      await deletions.put([deletion('org_beta', 'era_3')]);
+      const { requestedUs } = deletion('org_acme', 'era_1');
+      const ofOrg = async (sinceUs: number) =>
+        (await deletions.ofOrg('org_acme', sinceUs)).map(({ id }) => id);
+      expect(await ofOrg(requestedUs)).toEqual(['era_1', 'era_2']);
+      expect(await ofOrg(requestedUs + 1)).toEqual([]);
       const done = await deletions.find('org_acme', 'era_2');
       expect([done?.state, done?.doneUs]).toEqual(['done', NOON + HOUR]);
     });

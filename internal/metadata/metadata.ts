@@ -359,5 +359,7 @@ export interface DeletionStore {
   active(): Promise<Deletion[]>;
   /** All that there ever were. */
   all(): Promise<Deletion[]>;
+  /** An organization's, in any state, that were requested at a time or later. Walks over all. */
+  ofOrg(orgId: string, sinceUs: number): Promise<Deletion[]>;
   setState(id: string, state: Deletion['state'], doneUs: number | null): Promise<void>;
 }

@@ -26,6 +26,10 @@ export function deletionOperations(db: Database) {
     all: read(() =>
       db.all<DeletionRow>(`SELECT ${COLUMNS} FROM deletions ORDER BY id`).map(toDeletion),
     ),
+    ofOrg: read((orgId: string, sinceUs: number) => {
+      const sql = `SELECT ${COLUMNS} FROM deletions WHERE org_id = ? AND requested_us >= ?`;
+      return db.all<DeletionRow>(sql, orgId, sinceUs).map(toDeletion);
+    }),
     setState: write((id: string, state: Deletion['state'], doneUs: number | null) => {
       db.run('UPDATE deletions SET state = ?, done_us = ? WHERE id = ?', state, doneUs, id);
     }),

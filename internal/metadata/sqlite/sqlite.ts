@@ -246,6 +246,7 @@ function deletionStore(rpc: Rpc): DeletionStore {
     find: (orgId, id) => rpc.call('deletions', 'find', orgId, id),
     active: () => rpc.call('deletions', 'active'),
     all: () => rpc.call('deletions', 'all'),
+    ofOrg: (orgId, sinceUs) => rpc.call('deletions', 'ofOrg', orgId, sinceUs),
     setState: (id, state, doneUs) => rpc.call('deletions', 'setState', id, state, doneUs),
   };
 }
