@@ -10,7 +10,7 @@ import { type Duck, type SqlCell, SqlError } from './duck.js';
 import type { RunningReads } from './garbage.js';
 import { type Guard, unavailable } from './guard.js';
 import * as plan from './plan.js';
-import { rowOf, type Statement, selectPage, selectStats } from './sql.js';
+import { rowReader, type Statement, selectPage, selectStats } from './sql.js';
 
 /** Runs what plan.ts says: a thin loop over steps that stops as soon as the page is settled. */
 export interface ReadParts {
@@ -65,6 +65,7 @@ export class Reader {
   private async readPage(query: StoreQuery, located: Located): Promise<StorePage> {
     const { order, limit } = query;
     const unusable = [...located.quarantined];
+    const rowOf = rowReader(query);
     let events: Event[] = [];
     for (const step of plan.planSteps(located.partitions, order, limit)) {
       const found = await this.readFiles(query, step.files, unusable, (branches) =>
