@@ -207,7 +207,7 @@ export class Duck {
     try {
       const bound = values.map((value) => bind(api, value));
       const types = values.map((value) => (typeof value === 'number' ? api.DOUBLE : undefined));
-      // connection.run() takes two more turns of the thread pool: one to split the text, one to end.
+      // connection.run() takes a turn of the thread pool more, to split the text.
       const prepared = await connection.prepare(sql);
       try {
         prepared.bind(bound, types as DuckDBType[]);
@@ -264,8 +264,9 @@ export function bind(api: Api, value: SqlValue): DuckDBValue {
 /** How long reading rows may hold the event loop before it lets others run, in milliseconds. */
 const SLICE_MS = 8;
 
-type Materialized = Pick<Awaited<ReturnType<DuckDBConnection['run']>>, 'chunkCount' | 'getChunk'>;
-type Fetched = Pick<Awaited<ReturnType<DuckDBConnection['run']>>, 'fetchAllChunks'>;
+type Result = Awaited<ReturnType<DuckDBConnection['run']>>;
+type Materialized = Pick<Result, 'chunkCount' | 'getChunk'>;
+type Fetched = Pick<Result, 'fetchAllChunks'>;
 
 /** All rows, read in slices. */
 export async function readRows(result: Materialized | Fetched): Promise<SqlCell[][]> {
