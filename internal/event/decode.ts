@@ -1,6 +1,5 @@
-import { Fault, invalid } from '../fault/fault.js';
 import type { Event, MemoryType } from './event.js';
-import { broken, isSent, optionalText, requiredText } from './fields.js';
+import { broken, optionalText, requiredText } from './fields.js';
 import { encodeFreeform } from './freeform.js';
 import { dedupKeyOf } from './key.js';
 import {
