@@ -25,7 +25,7 @@ import {
   queryOf,
   takeBody,
 } from './request.js';
-import { incompleteView, memoriesJson, rememberedJson } from './views.js';
+import { incompleteView, memoriesJson, partialView, rememberedJson } from './views.js';
 
 const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
@@ -122,6 +122,7 @@ function listedJson(request: ApiRequest, name: string, listed: Listed, more = ''
     has_more: listed.hasMore,
     ...(listed.nextCursor === null ? {} : { next_cursor: listed.nextCursor }),
     ...incompleteView(listed.incomplete),
+    ...partialView(listed.searchedUs),
   };
   const tail = JSON.stringify(rest).slice(1);
   const head = `{"${name}":${memoriesJson(listed.events)},"count":${listed.events.length}`;

@@ -29,6 +29,11 @@ export function incompleteView(incomplete: Incomplete | undefined) {
   };
 }
 
+/** Present only where the time limit came before the end: `next_cursor` goes on from there. */
+export function partialView(searchedUs: number | undefined) {
+  return searchedUs === undefined ? {} : { partial: true, searched_until: formatUs(searchedUs) };
+}
+
 export function agentView(agent: AgentView) {
   return {
     id: agent.id,

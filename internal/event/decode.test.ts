@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { US_PER_DAY } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
-import { type DecodeContext, decodeMemories, decodeMemory, withId } from './decode.js';
+import { type DecodeContext, decodeMemory, withId } from './decode.js';
 import { DEFAULT_LIMITS } from './rules.js';
 
 const NOW = Date.UTC(2026, 10, 21, 8, 15) * 1000;
@@ -264,31 +264,6 @@ describe('the computed deduplication key', () => {
     expect(decodeMemory(LEAST, context)).toMatchObject({ dedupKey: '', ownKey: false });
     const own = { ...LEAST, dedup_key: 'k' };
     expect(decodeMemory(own, context)).toMatchObject({ dedupKey: 'k', ownKey: true });
-  });
-});
-
-describe('a body of memories', () => {
-  test('is one or a list', () => {
-    expect(decodeMemories(LEAST, CONTEXT, 2)).toMatchObject({ batch: false });
-    const both = decodeMemories({ memories: [LEAST, LEAST] }, CONTEXT, 2);
-    expect(both.batch).toBe(true);
-    expect(both.drafts).toHaveLength(2);
-  });
-
-  test.each([
-    ['memories', []],
-    ['memories', {}],
-    ['memories[1].agent_id', [LEAST, { content: 'x' }]],
-    ['memories[0]', [null]],
-  ])('is refused at %s', (field, memories) => {
-    const fault = faultOf(() => decodeMemories({ memories }, CONTEXT, 2));
-    expect(fault.details.field).toBe(field);
-    expect(fault.status).toBe(400);
-  });
-
-  test('is too large before it is looked at', () => {
-    const fault = faultOf(() => decodeMemories({ memories: [null, null, null] }, CONTEXT, 2));
-    expect(fault.status).toBe(413);
   });
 });
 

@@ -1,6 +1,5 @@
-import { Fault, invalid } from '../fault/fault.js';
 import type { Event, MemoryType } from './event.js';
-import { broken, isSent, optionalText, requiredText } from './fields.js';
+import { broken, optionalText, requiredText } from './fields.js';
 import { encodeFreeform } from './freeform.js';
 import { dedupKeyOf } from './key.js';
 import {
@@ -84,31 +83,6 @@ export function decodeMemory(raw: unknown, context: DecodeContext, path = ''): D
     expiresUs: expiryOf(input, context.nowUs, path),
     ownKey: ownKey !== '',
   };
-}
-
-/**
- * The memories of a POST /memories: the one that the body is, or those of its list `memories`.
- *
- * @returns whether it was a list, as its answer differs
- * @throws Fault invalid_field for the first bad item, so that nothing of the batch is stored
- */
-export function decodeMemories(
-  raw: unknown,
-  context: DecodeContext,
-  maxItems: number,
-): { drafts: DraftEvent[]; batch: boolean } {
-  const list = asObject(raw, '').memories;
-  if (!isSent(list)) return { drafts: [decodeMemory(raw, context)], batch: false };
-  if (!Array.isArray(list)) throw invalid('memories', 'memories must be a list of memories.');
-  if (list.length === 0) throw invalid('memories', 'memories must not be empty.');
-  if (list.length > maxItems) {
-    throw new Fault('batch_too_large', `memories must be at most ${maxItems}.`, {
-      field: 'memories',
-      hint: 'Send several batches, or a stream as application/x-ndjson.',
-    });
-  }
-  const drafts = list.map((item, i) => decodeMemory(item, context, `memories[${i}]`));
-  return { drafts, batch: true };
 }
 
 /** The draft with its id: an event with its members in one fixed order, whoever made it. */

@@ -3,7 +3,7 @@ import { cursorAfter, resumeFrom } from '../event/cursor.js';
 import type { Event, EventFilter, Place } from '../event/event.js';
 import type { ListRequest } from '../event/query.js';
 import { Fault } from '../fault/fault.js';
-import type { Recall } from '../recall/recall.js';
+import { placeAfter, type Recall } from '../recall/recall.js';
 import type { Incomplete } from '../store/store.js';
 import type { QueryKind } from '../telemetry/metrics.js';
 
@@ -13,6 +13,8 @@ export interface Listed {
   hasMore: boolean;
   nextCursor: string | null;
   incomplete?: Incomplete;
+  /** Present if the time limit came first: see Page. The cursor goes on from there. */
+  searchedUs?: number;
 }
 
 /** Events read at a time by an export: bounds its memory. */
@@ -38,14 +40,20 @@ export class Listing {
     const { filter, after } = resumeFrom(request, this.cursorSecret);
     const { order, limit, offset } = request;
     const reader = { orgId: caller.orgId, floorUs: caller.floorUs, kind, signal };
-    const page = await this.recall.page(reader, { filter, order, after, limit, offset });
-    const last = page.events[page.events.length - 1];
+    const query = { filter, order, after, limit, offset, partial: true };
+    const page = await this.recall.page(reader, query);
+    const { searchedUs } = page;
+    const last =
+      searchedUs === undefined
+        ? page.events[page.events.length - 1]
+        : placeAfter(searchedUs, order);
     const more = page.hasMore && last !== undefined;
     return {
       events: page.events,
       hasMore: page.hasMore,
       nextCursor: more ? cursorAfter(request, filter, last, this.cursorSecret) : null,
       incomplete: page.incomplete,
+      searchedUs,
     };
   }
 

@@ -6,8 +6,8 @@ import type { Event, Order, Place } from '../event/event.js';
 import { comesAfter, compareEvents, matches } from '../event/filter.js';
 import { Deletions } from '../recent/deletions.js';
 import { Recent } from '../recent/recent.js';
-import type { Store, StoreQuery, StoreStats } from '../store/store.js';
-import { Recall } from './recall.js';
+import type { Store, StorePage, StoreQuery, StoreStats } from '../store/store.js';
+import { placeAfter, Recall } from './recall.js';
 
 const STREAM = 'w_1';
 
@@ -51,7 +51,7 @@ class FlushingStore implements Store {
 
   async write(): Promise<void> {}
 
-  async read({ orgId, filter, order, after, limit }: StoreQuery) {
+  async read({ orgId, filter, order, after, limit }: StoreQuery): Promise<StorePage> {
     this.beforeRead();
     const events = this.rows
       .map((row) => row.event)
@@ -180,6 +180,48 @@ test('too many queries at once are refused, and a slow one ends with a sentence'
   const answers = await Promise.allSettled([1, 2, 3, 4].map(() => recall.page(reader, query)));
   const codes = answers.map((one) => (one.status === 'rejected' ? one.reason.code : 'ok'));
   expect(codes).toEqual(['query_timeout', 'query_timeout', 'overloaded', 'overloaded']);
+});
+
+test('what was looked at before the time was over is a page, with a place to go on from', async () => {
+  const { store, recent, recall } = makeRecall();
+  for (let i = 1; i <= 9; i++) recent.add(i, record(event(i)));
+  store.flush(recent);
+  for (let i = 10; i <= 12; i++) recent.add(i, record(event(i, { timeUs: (i - 6) * 1000 })));
+  const query = { filter: {}, order: 'desc', limit: 20 } as const;
+  const readAll = store.read.bind(store);
+  store.read = async (asked) => {
+    expect(asked.deadline).toBeDefined();
+    const { events, through } = await readAll(asked);
+    return { events: events.filter(({ timeUs }) => timeUs >= 5000), through, searchedUs: 5000 };
+  };
+  const part = await recall.page(reader, { ...query, partial: true });
+  expect(part.events.map(({ timeUs }) => timeUs)).toEqual(
+    [9, 8, 7, 6, 6, 5, 5].map((s) => s * 1000),
+  );
+  expect(part).toMatchObject({ hasMore: true, searchedUs: 5000 });
+  const cut = await recall.page(reader, { ...query, limit: 3, partial: true });
+  expect(cut).toMatchObject({ hasMore: true });
+  expect(cut.searchedUs).toBeUndefined();
+  store.read = readAll;
+  const after = placeAfter(5000, 'desc');
+  const rest = await recall.page(reader, { ...query, after });
+  expect(rest.events.map(({ timeUs }) => timeUs / 1000)).toEqual([4, 4, 3, 2, 1]);
+  expect(rest.hasMore).toBe(false);
+});
+
+test('only a page that asks for it may be a part of one', async () => {
+  const { store, recall } = makeRecall();
+  const deadlines: boolean[] = [];
+  const readAll = store.read.bind(store);
+  store.read = (asked) => {
+    deadlines.push(asked.deadline !== undefined);
+    return readAll(asked);
+  };
+  const query = { filter: {}, order: 'desc', limit: 20 } as const;
+  await recall.page(reader, query);
+  await recall.page(reader, { ...query, partial: true, offset: 3 });
+  await recall.page(reader, { ...query, partial: true });
+  expect(deadlines).toEqual([false, false, true]);
 });
 
 test('a client that goes away stops its query', async () => {

@@ -47,6 +47,8 @@ export interface PageQuery {
   offset?: number;
   /** `context`: only the members that a context shows; the others are empty. */
   fields?: 'all' | 'context';
+  /** At the time limit, what was looked at until then is the answer (`searchedUs`). */
+  partial?: boolean;
 }
 
 export interface Page {
@@ -54,6 +56,16 @@ export interface Page {
   /** Exact: whether another event follows. */
   hasMore: boolean;
   incomplete?: Incomplete;
+  /**
+   * Present if the time was over first: events up to this time in the order, it included, were
+   * looked at. `hasMore` is true then, and the next page begins after `placeAfter`.
+   */
+  searchedUs?: number;
+}
+
+/** The place behind every event of that time: ids lie between the two characters. */
+export function placeAfter(timeUs: number, order: Order): Place {
+  return { timeUs, id: order === 'desc' ? '!' : '~' };
 }
 
 export interface Stats {
@@ -78,17 +90,19 @@ export class Recall {
    * One page of what matches. Rejects with `query_timeout`, `overloaded` or `store_unavailable`.
    */
   page(reader: Reader, query: PageQuery): Promise<Page> {
-    return this.within(reader, async (signal) => {
+    return this.within(reader, async (signal, timeout) => {
       let { after, offset = 0 } = query;
       // A deep offset is walked in pages, so that its cost is time and never memory.
       while (offset > SKIP_ROWS) {
         const skip = { ...query, after, limit: SKIP_ROWS };
-        const { events, hasMore } = await this.readPage(reader, skip, 0, signal);
+        const { events, hasMore } = await this.readPage(reader, { ...skip, offset: 0 }, { signal });
         if (!hasMore) return { events: [], hasMore: false };
         after = events[events.length - 1];
         offset -= SKIP_ROWS;
       }
-      return this.readPage(reader, { ...query, after }, offset, signal);
+      // A part of what an offset skips has no place to go on from.
+      const deadline = query.partial === true && (query.offset ?? 0) === 0 ? timeout : undefined;
+      return this.readPage(reader, { ...query, after, offset }, { signal, deadline });
     });
   }
 
@@ -150,38 +164,46 @@ export class Recall {
 
   private async readPage(
     reader: Reader,
-    query: PageQuery,
-    offset: number,
-    signal: AbortSignal,
+    query: PageQuery & { offset: number },
+    until: { signal: AbortSignal; deadline?: AbortSignal },
   ): Promise<Page> {
     const { recent, store, deletions, stream } = this.parts;
-    const { filter, order, after, fields } = query;
+    const { filter, order, after, fields, offset } = query;
     const { orgId, floorUs, kind } = reader;
     const nowUs = this.parts.clock.nowUs();
     const limit = offset + query.limit + 1;
     const visibility: Visibility = { nowUs, floorUs, deletions: deletions.forOrg(orgId) };
-    const scope = { orgId, filter, order, after, limit, signal };
+    const scope = { orgId, filter, order, after, limit, signal: until.signal };
     const rows = await recent.select({ ...scope, nowUs, floorUs });
-    const stored = await store.read({ ...scope, visibility, kind, fields });
+    const { deadline } = until;
+    const stored = await store.read({ ...scope, deadline, visibility, kind, fields });
     const through = stored.through[stream] ?? 0;
-    const fresh = rows.filter(({ position }) => position > through).map(({ event }) => event);
+    const { searchedUs } = stored;
+    const fresh = rows
+      .filter(({ position, event }) => position > through && reached(event, order, searchedUs))
+      .map(({ event }) => event);
     const merged = mergeSorted(fresh, stored.events, compareEvents(order));
     return {
       events: merged.slice(offset, offset + query.limit),
-      hasMore: merged.length > offset + query.limit,
+      hasMore: searchedUs !== undefined || merged.length > offset + query.limit,
       incomplete: stored.incomplete,
+      // A page that is full before that place goes on after its last event, as ever.
+      ...(searchedUs === undefined || merged.length > query.limit ? {} : { searchedUs }),
     };
   }
 
   /** Runs a query in a slot, under the time limit and the caller's own signal. */
-  private async within<T>(reader: Reader, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  private async within<T>(
+    reader: Reader,
+    run: (signal: AbortSignal, timeout: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     const start = this.parts.clock.monoMs();
     const timeout = AbortSignal.timeout(this.parts.timeoutMs);
     const signal = reader.signal === undefined ? timeout : anyOf(reader.signal, timeout);
     let ticket: PoolTicket | null = null;
     try {
       ticket = await this.parts.slots.take(reader.orgId, 1, signal);
-      return await run(signal);
+      return await run(signal, timeout);
     } catch (error) {
       throw this.explain(error, reader, timeout);
     } finally {
@@ -217,6 +239,12 @@ function readable(row: RecentRow, nowUs: number, floorUs: number | null): boolea
   const { expiresUs, timeUs } = row.event;
   if (row.deleted || (expiresUs !== null && expiresUs <= nowUs)) return false;
   return floorUs === null || timeUs >= floorUs;
+}
+
+/** Whether the event lies in the part of the order that the store has looked at. */
+function reached({ timeUs }: Event, order: Order, searchedUs: number | undefined): boolean {
+  if (searchedUs === undefined) return true;
+  return order === 'desc' ? timeUs >= searchedUs : timeUs <= searchedUs;
 }
 
 function count(stats: Stats, event: Event): void {

@@ -65,6 +65,11 @@ export interface StoreQuery {
   /** Only rows of records up to this position (a deletion counts what it covers). */
   upTo?: StreamPosition;
   signal?: AbortSignal;
+  /**
+   * If it is this that aborted `signal`, and a part of the order was looked at, the page of that
+   * part is the answer (`searchedUs`) instead of a rejection.
+   */
+  deadline?: AbortSignal;
   /** For the metric and the slow log: list, get, search, context, export … */
   kind: string;
   /**
@@ -80,6 +85,11 @@ export interface StorePage {
   through: Record<string, number>;
   /** Present if a quarantined file would have been read. */
   incomplete?: Incomplete;
+  /**
+   * Present if the deadline came first: events up to this time in the order, it included, were all
+   * looked at, and `events` has what was found there.
+   */
+  searchedUs?: number;
 }
 
 export interface Incomplete {

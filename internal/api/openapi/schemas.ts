@@ -22,6 +22,20 @@ const INCOMPLETE: Readonly<Record<string, JsonSchema>> = {
   },
 };
 
+const PARTIAL: Readonly<Record<string, JsonSchema>> = {
+  partial: {
+    type: 'boolean',
+    description:
+      'There, and true, only if the time limit of a query came before its end: the page has what ' +
+      'was found so far, perhaps nothing, and `next_cursor` goes on from there.',
+  },
+  searched_until: {
+    type: 'string',
+    format: 'date-time',
+    description: 'With `partial`: in the order asked for, all up to this time was looked at.',
+  },
+};
+
 const DELETED: JsonSchema = {
   type: 'boolean',
   description: 'There, and true, only if a repeated answer names a memory that is gone by now.',
@@ -58,8 +72,8 @@ export function schemasOf(limits: PublishedLimits): Record<string, JsonSchema> {
     ...ANSWERS,
     Memory: withMembers(ANSWERS.Memory, { deleted: DELETED }),
     MemoryStream: streamSchema(ANSWERS.MemoryStream),
-    MemoryList: withMembers(ANSWERS.MemoryList, INCOMPLETE),
-    SearchResult: withMembers(ANSWERS.SearchResult, INCOMPLETE),
+    MemoryList: withMembers(ANSWERS.MemoryList, { ...INCOMPLETE, ...PARTIAL }),
+    SearchResult: withMembers(ANSWERS.SearchResult, { ...INCOMPLETE, ...PARTIAL }),
     SessionContext: withMembers(ANSWERS.SessionContext, INCOMPLETE),
     Error: withMembers(ANSWERS.Error, {
       code: {

@@ -10,7 +10,7 @@ import { type Duck, type SqlCell, SqlError } from './duck.js';
 import type { RunningReads } from './garbage.js';
 import { type Guard, unavailable } from './guard.js';
 import * as plan from './plan.js';
-import { rowOf, type Statement, selectPage, selectStats } from './sql.js';
+import { rowReader, type Statement, selectPage, selectStats } from './sql.js';
 
 /** Runs what plan.ts says: a thin loop over steps that stops as soon as the page is settled. */
 export interface ReadParts {
@@ -66,19 +66,32 @@ export class Reader {
     const { order, limit } = query;
     const planned = { ...query, epochs: located.epochs };
     const unusable = [...located.quarantined];
+    const rowOf = rowReader(query);
     let events: Event[] = [];
+    let searchedUs: number | undefined;
+    let cutUs: number | undefined;
     for (const step of plan.planSteps(located.partitions, order, limit)) {
       const found = await this.readFiles(planned, step.files, unusable, (branches) =>
         selectPage(branches, query, this.pathOf),
-      );
+      ).catch((error: unknown) => {
+        if (searchedUs === undefined || !deadlineCame(query)) throw error;
+        return null;
+      });
+      if (found === null) {
+        cutUs = searchedUs;
+        break;
+      }
       const fresh = found.map((cells) => eventOfRow(rowOf(cells)));
       events = [...events, ...fresh].sort(compareEvents(order)).slice(0, limit);
       const last = events[limit - 1];
       if (last !== undefined && plan.isFinal(step, order, last.timeUs)) break;
+      searchedUs = plan.searchedBy(step, order);
     }
-    const lastUs = events[limit - 1]?.timeUs ?? null;
-    const reached = plan.reachedBy(unusable, order, lastUs);
-    return { events, through: located.through, incomplete: plan.incompleteOf(reached) };
+    if (cutUs !== undefined) events = plan.upToTime(events, order, cutUs);
+    const lastUs = cutUs ?? events[limit - 1]?.timeUs ?? null;
+    const incomplete = plan.incompleteOf(plan.reachedBy(unusable, order, lastUs));
+    const page: StorePage = { events, through: located.through, incomplete };
+    return cutUs === undefined ? page : { ...page, searchedUs: cutUs };
   }
 
   private async readStats(query: StatsQuery, located: Located): Promise<StoreStats> {
@@ -142,6 +155,11 @@ export class Reader {
   }
 
   private readonly pathOf = (key: string): string => this.parts.objects.path(key);
+}
+
+/** Whether the deadline, and not the caller, ended the read. */
+function deadlineCame({ signal, deadline }: StoreQuery): boolean {
+  return deadline?.aborted === true && signal?.reason === deadline.reason;
 }
 
 function addSpans(stats: StoreStats, { sum }: LocatedPartition): void {

@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.js';
-import type { EventFilter, Order, Place } from '../../event/event.js';
+import type { Event, EventFilter, Order, Place } from '../../event/event.js';
 import type { Epoch } from '../../metadata/epochs.js';
 import type { Located, LocatedPartition, Scope } from '../../metadata/metadata.js';
 import type { Incomplete, StreamPosition, Visibility } from '../store.js';
@@ -124,6 +124,17 @@ function betterTime(order: Order, a: number, b: number): boolean {
 /** Whether rows of a later step cannot come before `timeUs`, nor beside it. */
 export function isFinal(step: Step, order: Order, timeUs: number): boolean {
   return step.laterUs === null || betterTime(order, timeUs, step.laterUs);
+}
+
+/** The last time in the order that no step after this one can bring a row of. */
+export function searchedBy({ laterUs }: Step, order: Order): number | undefined {
+  if (laterUs === null) return undefined;
+  return order === 'desc' ? laterUs + 1 : laterUs - 1;
+}
+
+/** Those of sorted events that do not come after `timeUs`. */
+export function upToTime(events: readonly Event[], order: Order, timeUs: number): Event[] {
+  return events.filter((event) => !betterTime(order, timeUs, event.timeUs));
 }
 
 /** Files that are read with the same conditions. */

@@ -37,7 +37,7 @@ export class Parameters {
 
 export type PathOf = (key: string) => string;
 
-/** Rows of a page, as `rowOf` reads them; sorted, at most `limit`. */
+/** Rows of a page, as `rowReader` reads them; sorted, at most `limit`. */
 export function selectPage(
   branches: readonly Branch[],
   wanted: WantedPage,
@@ -45,13 +45,15 @@ export function selectPage(
 ): Statement {
   assert(Number.isSafeInteger(wanted.limit) && wanted.limit > 0, `a limit of ${wanted.limit}`);
   const parameters = new Parameters();
-  const asked = COLUMNS.map(({ name }) => name).filter((name) => isAsked(name, wanted));
-  const inner = unionOf(branches, wanted, { columns: asked.join(', '), parameters, pathOf });
+  const asked = COLUMNS.filter(({ name }) => isAsked(name, wanted));
+  const columns = asked.map(({ name }) => name).join(', ');
+  const inner = unionOf(branches, wanted, { columns, parameters, pathOf });
+  const cells = asked.map(cellOf);
   const direction = wanted.order === 'desc' ? 'DESC' : 'ASC';
   return {
     // The restored texts are made of the page's rows only.
     sql:
-      `SELECT ${COLUMNS.map((column) => cellOf(column, wanted)).join(', ')} FROM (${inner} ` +
+      `SELECT ${cells.join(', ')} FROM (${inner} ` +
       `ORDER BY time ${direction}, id ${direction} LIMIT ${wanted.limit})`,
     values: parameters.values,
   };
@@ -89,26 +91,42 @@ const CONTEXT_COLUMNS = new Set([
   'importance',
 ]);
 
-function isAsked(name: string, { fields }: WantedPage): boolean {
-  return fields !== 'context' || CONTEXT_COLUMNS.has(name);
+function isAsked(name: string, wanted: WantedPage): boolean {
+  if (wanted.fields === 'context') return CONTEXT_COLUMNS.has(name);
+  return !(name in knownOf(wanted));
 }
 
-function cellOf({ name, type }: Column, wanted: WantedPage): string {
-  if (!isAsked(name, wanted)) return EMPTY[type];
+/** What every row of the page has, as the query asks for it: neither read nor decoded. */
+function knownOf({ orgId, filter }: WantedPage): Partial<StoredRow> {
+  const { sessionId, agentIds } = filter;
+  return {
+    org_id: orgId,
+    ...(sessionId === undefined ? {} : { session_id: sessionId }),
+    ...(agentIds?.length === 1 ? { agent_id: agentIds[0] } : {}),
+  };
+}
+
+function cellOf({ name, type }: Column): string {
   if (type === 'TIMESTAMP') return `epoch_us(${name})::DOUBLE`;
   if (!FREE_TEXTS.has(name)) return name;
   return `CASE WHEN starts_with(${name}, chr(65279)) THEN chr(65279) || ${name} ELSE ${name} END`;
 }
 
-const EMPTY = { VARCHAR: "''", DOUBLE: '0::DOUBLE', TIMESTAMP: 'NULL::DOUBLE' };
-
-/** The stored row of a row of `selectPage`. */
-export function rowOf(cells: readonly SqlCell[]): StoredRow {
-  const entries = COLUMNS.map(({ name }, i) => [name, cells[i]]);
-  const row = Object.fromEntries(entries) as StoredRow;
-  // Only a column that was not asked for is null.
-  return row.ingested_at === null ? { ...row, ingested_at: 0 } : row;
+/** Reads the rows of `selectPage` for the same query. */
+export function rowReader(wanted: WantedPage): (cells: readonly SqlCell[]) => StoredRow {
+  const asked = COLUMNS.filter(({ name }) => isAsked(name, wanted)).map(({ name }) => name);
+  const rest = { ...NOTHING_ASKED, ...(wanted.fields === 'context' ? {} : knownOf(wanted)) };
+  return (cells) => {
+    const row: Record<string, SqlCell> = { ...rest };
+    for (let i = 0; i < asked.length; i++) row[asked[i]] = cells[i];
+    return row as unknown as StoredRow;
+  };
 }
+
+const NOTHING_ASKED = {
+  ...Object.fromEntries(COLUMNS.map(({ name, type }) => [name, type === 'VARCHAR' ? '' : 0])),
+  expires_at: null,
+};
 
 interface Union {
   columns: string;

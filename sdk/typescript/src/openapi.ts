@@ -628,6 +628,13 @@ export interface components {
                 /** Format: date-time */
                 until: string;
             };
+            /** @description There, and true, only if the time limit of a query came before its end: the page has what was found so far, perhaps nothing, and `next_cursor` goes on from there. */
+            partial?: boolean;
+            /**
+             * Format: date-time
+             * @description With `partial`: in the order asked for, all up to this time was looked at.
+             */
+            searched_until?: string;
         };
         /** @description A page of what was found. */
         SearchResult: {
@@ -647,6 +654,13 @@ export interface components {
                 /** Format: date-time */
                 until: string;
             };
+            /** @description There, and true, only if the time limit of a query came before its end: the page has what was found so far, perhaps nothing, and `next_cursor` goes on from there. */
+            partial?: boolean;
+            /**
+             * Format: date-time
+             * @description With `partial`: in the order asked for, all up to this time was looked at.
+             */
+            searched_until?: string;
         };
         /** @description What a deletion removed. */
         Deletion: {

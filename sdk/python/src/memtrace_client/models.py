@@ -223,6 +223,9 @@ class MemoryPage(BaseModel):
     next_cursor: str | None = None
     incomplete: bool = False
     incomplete_window: IncompleteWindow | None = None
+    #: The server's time limit came first: go on with next_cursor, even if the page is empty.
+    partial: bool = False
+    searched_until: str | None = None
 
 
 class SearchPage(BaseModel):
@@ -235,6 +238,9 @@ class SearchPage(BaseModel):
     next_cursor: str | None = None
     incomplete: bool = False
     incomplete_window: IncompleteWindow | None = None
+    #: The server's time limit came first: go on with next_cursor, even if the page is empty.
+    partial: bool = False
+    searched_until: str | None = None
 
 
 class Deletion(BaseModel):
