@@ -1,5 +1,6 @@
 import type { Caller } from '../auth/caller.js';
 import type { Clock } from '../base/clock.js';
+import { turns } from '../base/turns.js';
 import type { UlidFactory } from '../base/ulid.js';
 import { type DecodeContext, decodeMemory, withId } from '../event/decode.js';
 import type { Event } from '../event/event.js';
@@ -178,7 +179,7 @@ export class Remember {
     for (let i = 0; i < raws.length; i++) {
       const draft = decodeMemory(raws[i], context, inList ? `memories[${i}]` : '');
       events.push(this.identify(draft));
-      if ((i + 1) % ITEMS_PER_SLICE === 0) await new Promise(setImmediate);
+      if ((i + 1) % ITEMS_PER_SLICE === 0) await turns.next();
     }
     return events;
   }

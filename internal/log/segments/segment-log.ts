@@ -5,7 +5,7 @@ import type { Log, LogHealth, LogRecord, Payload } from '../log.js';
 import type { Damage } from './damage.js';
 import type { Call, Command, Report, Stats } from './protocol.js';
 import type { Chunk, Cursor } from './reader.js';
-import { type Group, isTooLarge, Staging, stage, unitsOf } from './staging.js';
+import { type Group, isTooLarge, Staging, stage } from './staging.js';
 
 /** What a SegmentLog tells, besides answering. All on the caller's thread; none may throw. */
 export interface SegmentLogEvents {
@@ -142,8 +142,9 @@ export class SegmentLog implements Log {
     if (isTooLarge(payload)) return new Fault('batch_too_large', 'too large for one log record');
     const { maxPendingBytes } = this.limits;
     // One record is let in however large it is, or it never could be.
-    if (this.waitingBytes === 0 || this.waitingBytes + unitsOf(payload) <= maxPendingBytes)
+    if (this.waitingBytes === 0 || this.waitingBytes + payload.length <= maxPendingBytes) {
       return null;
+    }
     const sentence = 'too many bytes wait to be written';
     return new Fault('overloaded', sentence, {
       retryAfterS: 1,
