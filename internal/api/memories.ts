@@ -62,7 +62,7 @@ async function rememberOne(
 
 async function rememberBatch(
   request: ApiRequest,
-  items: readonly unknown[],
+  items: unknown[],
   key: AnswerKey | undefined,
 ): Promise<Reply> {
   const { services, caller, host } = request;
@@ -76,12 +76,12 @@ async function rememberBatch(
   }
   const batch = await services.remember.batch(caller, items, key);
   // Not in the same turn as the answers to all others that became durable together.
-  if (items.length > TURN_ITEMS) await turns.next();
+  if (batch.memories.length > TURN_ITEMS) await turns.next();
   return jsonText(request, batchBytes(batch), 201);
 }
 
 /** The items of `{"memories": [...]}`, or null for anything else, which is one memory. */
-function batchOf(value: unknown): readonly unknown[] | null {
+function batchOf(value: unknown): unknown[] | null {
   if (typeof value !== 'object' || value === null || !('memories' in value)) return null;
   if (!Array.isArray(value.memories)) throw invalid('memories', 'memories must be a list.');
   return value.memories;
