@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { COMMANDS } from '../../internal/api/control.js';
 import type { Config } from '../../internal/config/table.js';
 import { silentLogger } from '../../internal/telemetry/log.js';
 
@@ -56,7 +55,8 @@ function callServer<T>(socketPath: string, operation: Operation): Promise<{ resu
 }
 
 async function offline<T>(config: Config, operation: Operation): Promise<T> {
-  // Loaded only here: a command to a running server need not load the query engine.
+  // Loaded only here: neither a start nor a command to a running server need wait for these.
+  const { COMMANDS } = await import('../../internal/api/control.js');
   const { Engine } = await import('../../internal/engine/engine.js');
   const { Metrics } = await import('../../internal/telemetry/metrics.js');
   const { VERSION } = await import('../../internal/engine/version.js');
