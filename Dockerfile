@@ -9,6 +9,7 @@ RUN apt-get update \
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json ./
+COPY config/bundle.mjs config/
 COPY cmd cmd
 COPY internal internal
 RUN npm run build && npm prune --omit=dev

@@ -1,7 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { COMMANDS } from '../../internal/api/control.js';
 import type { Config } from '../../internal/config/table.js';
 import { silentLogger } from '../../internal/telemetry/log.js';
 
@@ -108,12 +107,14 @@ async function* answersOf(response: IncomingMessage): AsyncIterable<string> {
 
 /** Opens the data directory, with its lock taken, until the link is closed. */
 async function openHere(config: Config): Promise<Link> {
-  // Loaded only here: a command to a running server need not load the query engine.
+  // Loaded only here: neither a start nor a command to a running server need wait for these.
+  const { COMMANDS } = await import('../../internal/api/control.js');
   const { Engine } = await import('../../internal/engine/engine.js');
   const { Metrics } = await import('../../internal/telemetry/metrics.js');
   const { VERSION } = await import('../../internal/engine/version.js');
   const engine = new Engine({
-    config,
+    // A command is no life of a server: it sends nothing to the backup target of one.
+    config: { ...config, backup: { ...config.backup, target: '' } },
     log: silentLogger,
     metrics: new Metrics(VERSION),
     onFatal: (error) => {

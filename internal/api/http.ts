@@ -24,7 +24,7 @@ export interface HttpRequest {
 export interface Reply {
   status: number;
   headers: Record<string, string>;
-  body: string | ReadableStream<Uint8Array> | null;
+  body: string | Buffer | ReadableStream<Uint8Array> | null;
 }
 
 /** A request that Hono routed. */
@@ -77,15 +77,15 @@ export class BareRequest implements HttpRequest {
 }
 
 export function toResponse({ status, headers, body }: Reply): Response {
-  return new Response(body, { status, headers });
+  return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers });
 }
 
-/** Writes a reply whose body is text. */
+/** Writes a reply whose body is text or its bytes. */
 export function send({ status, headers, body }: Reply, outgoing: ServerResponse): void {
-  const text = typeof body === 'string' ? body : '';
-  headers['content-length'] = String(Buffer.byteLength(text));
+  const whole = typeof body === 'string' || Buffer.isBuffer(body) ? body : '';
+  headers['content-length'] = String(Buffer.byteLength(whole));
   outgoing.writeHead(status, headers);
-  outgoing.end(text);
+  outgoing.end(whole);
 }
 
 function headerOf(node: IncomingMessage, name: string): string | undefined {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { turns } from '../base/turns.js';
 import type { DecodeContext } from '../event/decode.js';
 import type { Event } from '../event/event.js';
 import { Fault, invalid } from '../fault/fault.js';
@@ -142,6 +143,6 @@ class Intake {
     stored.catch(() => undefined);
     this.underWay.push(stored);
     if (this.underWay.length >= GROUPS_UNDER_WAY) await this.underWay.shift();
-    else await new Promise(setImmediate);
+    else await turns.next();
   }
 }

@@ -30,7 +30,7 @@ const JSON_HEADERS = 'application/json; charset=utf-8';
 /** An answer of JSON text. */
 export function jsonText(
   request: Pick<ApiRequest, 'requestId'>,
-  text: string,
+  text: string | Buffer,
   status = 200,
   more?: Record<string, string>,
 ): Reply {

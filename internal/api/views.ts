@@ -1,7 +1,9 @@
 import type { AgentStats, AgentView } from '../agent/agents.js';
 import { formatUs } from '../base/clock.js';
+import { TextBuffer } from '../base/text-buffer.js';
 import type { Event } from '../event/event.js';
 import { memoryJson } from '../event/json.js';
+import { writeMemory } from '../event/rowlines.js';
 import type { RememberedBatch } from '../memory/remember.js';
 import type { Deletion, Key, Org, Session } from '../metadata/metadata.js';
 import type { Incomplete } from '../store/store.js';
@@ -17,6 +19,23 @@ export function rememberedJson(remembered: RememberedBatch['memories'][number]):
   const { event, deleted, content } = remembered;
   const text = memoryJson(event, content);
   return deleted ? `${text.slice(0, -1)},"deleted":true}` : text;
+}
+
+const buffer = new TextBuffer();
+
+/** The answer to a batch, as bytes: it is long, and its contents were escaped for the log. */
+export function batchBytes({ memories, duplicates, skipped }: RememberedBatch): Buffer {
+  buffer.ascii('{"memories":[');
+  for (let i = 0; i < memories.length; i++) {
+    if (i > 0) buffer.ascii(',');
+    const { event, deleted, content } = memories[i];
+    if (deleted || content === undefined) buffer.text(rememberedJson(memories[i]));
+    else writeMemory(buffer, { event, content });
+  }
+  buffer.ascii(`],"count":${memories.length},"duplicates":${duplicates}`);
+  if (skipped.length > 0) buffer.ascii(`,"skipped":${JSON.stringify(skipped)}`);
+  buffer.ascii('}');
+  return buffer.take();
 }
 
 /** Present only where a damaged file was left out: the caller must know (C6). */

@@ -87,7 +87,9 @@ function shipperOf(held?: HeldLog): Shipper {
 
 async function append(count: number, text = 'x'): Promise<void> {
   await Promise.all(
-    Array.from({ length: count }, () => log.append(encodeEvents([JSON.stringify({ text })]))),
+    Array.from({ length: count }, () => {
+      return log.append(`{"kind":"events","count":1}\n${JSON.stringify({ text })}`);
+    }),
   );
 }
 

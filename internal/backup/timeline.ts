@@ -79,7 +79,7 @@ export async function applyTimeline(input: TimelineInput): Promise<TimelineRepor
 }
 
 /** A record that came later than asked for, between others that did not: it keeps its number. */
-const EMPTY = encodeEvents([]).join('\n');
+const EMPTY = encodeEvents([]).payload.toString('utf8');
 /** Records of one moment may stand in the log in another order than their times. */
 const JITTER_US = 60 * US_PER_SECOND;
 /** Empty records between two that are kept. */

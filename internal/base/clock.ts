@@ -30,14 +30,20 @@ export function dayName(day: number): string {
 
 let cachedSecond = Number.NaN;
 let cachedPrefix = '';
+let cachedUs = Number.NaN;
+let cachedText = '';
 
 /** RFC 3339 UTC with microseconds: `2026-11-21T08:15:00.000000Z`. */
 export function formatUs(timeUs: number): string {
+  // A request's events mostly have one time, twice each.
+  if (timeUs === cachedUs) return cachedText;
   const second = Math.floor(timeUs / US_PER_SECOND);
   if (second !== cachedSecond) {
     cachedSecond = second;
     cachedPrefix = new Date(second * 1000).toISOString().slice(0, 20);
   }
   const micros = timeUs - second * US_PER_SECOND;
-  return `${cachedPrefix}${String(micros).padStart(6, '0')}Z`;
+  cachedUs = timeUs;
+  cachedText = `${cachedPrefix}${String(micros).padStart(6, '0')}Z`;
+  return cachedText;
 }

@@ -207,12 +207,14 @@ export class Engine implements Host {
     });
   }
 
-  /** What loads with its first use is loaded now that nobody waits for the start any more. */
-  private warm(store: ParquetStore): void {
-    store.ready().catch((error: unknown) => {
-      this.log.error({ err: error }, 'the query engine cannot be loaded');
-    });
-    void this.metrics.render();
+  /** What loads with its first use is loaded once nobody waits for the start any more. */
+  private warm(store: ParquetStore): NodeJS.Timeout {
+    return setTimeout(() => {
+      store.ready().catch((error: unknown) => {
+        this.log.error({ err: error }, 'the query engine cannot be loaded');
+      });
+      void this.metrics.render();
+    }, WARM_AFTER_MS).unref();
   }
 
   private openMetadata(): Promise<Metadata> {
@@ -324,7 +326,7 @@ export class Engine implements Host {
     await this.shipping.start(opened, (order) => operator.backup(order));
     this.timers.push(sweepHourly(opened.store, this.log), this.watch(opened));
     this.services = this.wired.services;
-    this.warm(opened.store);
+    this.timers.push(this.warm(opened.store));
     this.log.info({ version: VERSION, data_dir: config.storage.dataDir }, 'ready');
   }
 }
@@ -336,6 +338,9 @@ const REFUSALS = Object.entries(STATUS_OF)
 
 /** How long a stop waits for the collector of traces. */
 const LAST_SPANS_MS = 1_000;
+
+/** Loading takes 100 ms of the event loop: after the answer to whoever polls /ready. */
+const WARM_AFTER_MS = 200;
 
 const SWEEP_EVERY_MS = 3_600_000;
 const FIRST_SWEEP_MS = 10_000;

@@ -51,7 +51,7 @@ test('the least memory gets its defaults', () => {
     parentId: '',
     ingestedUs: NOW,
     expiresUs: null,
-    ownKey: false,
+    id: '',
   });
 });
 
@@ -82,7 +82,7 @@ test('everything that can be sent arrives', () => {
     tagsCsv: 'b.c,a-1',
     importance: 0.25,
     dedupKey: 'mine',
-    ownKey: true,
+    id: '',
     parentId: 'mem_x',
     timeUs: Date.UTC(2026, 10, 20, 8) * 1000 + 123_456,
     expiresUs: NOW + 90 * US_PER_DAY,
@@ -261,9 +261,9 @@ describe('the computed deduplication key', () => {
 
   test('is not there if turned off; the own one still is', () => {
     const context = { ...CONTEXT, dedup: { enabled: false, contentBytes: 0 } };
-    expect(decodeMemory(LEAST, context)).toMatchObject({ dedupKey: '', ownKey: false });
+    expect(decodeMemory(LEAST, context)).toMatchObject({ dedupKey: '' });
     const own = { ...LEAST, dedup_key: 'k' };
-    expect(decodeMemory(own, context)).toMatchObject({ dedupKey: 'k', ownKey: true });
+    expect(decodeMemory(own, context)).toMatchObject({ dedupKey: 'k' });
   });
 });
 

@@ -16,11 +16,8 @@ import {
 import { asObject, fitsUtf8, hasAtMost, isStorable, memberPath, STORABLE_MUST } from './text.js';
 import { isTime, parseDuration, parseTime } from './window.js';
 
-/** An event that has no id yet. */
-export interface DraftEvent extends Omit<Event, 'id'> {
-  /** Whether dedupKey is the client's own, which counts even where computed keys are turned off. */
-  ownKey: boolean;
-}
+/** An event whose id is still ''. */
+export type DraftEvent = Event;
 
 /** What decoding depends on besides the input; one for all items of a request. */
 export interface DecodeContext {
@@ -62,6 +59,7 @@ export function decodeMemory(raw: unknown, context: DecodeContext, path = ''): D
   const ownKey = keyOf(input.dedup_key, path, 'dedup_key');
   return {
     timeUs: sentUs ?? context.nowUs,
+    id: '',
     orgId: context.orgId,
     agentId,
     sessionId,
@@ -81,29 +79,13 @@ export function decodeMemory(raw: unknown, context: DecodeContext, path = ''): D
     parentId: keyOf(input.parent_id, path, 'parent_id'),
     ingestedUs: context.nowUs,
     expiresUs: expiryOf(input, context.nowUs, path),
-    ownKey: ownKey !== '',
   };
 }
 
-/** The draft with its id: an event with its members in one fixed order, whoever made it. */
+/** The draft, which has its id from now on. */
 export function withId(draft: DraftEvent, id: string): Event {
-  return {
-    timeUs: draft.timeUs,
-    id,
-    orgId: draft.orgId,
-    agentId: draft.agentId,
-    sessionId: draft.sessionId,
-    memoryType: draft.memoryType,
-    eventType: draft.eventType,
-    content: draft.content,
-    metadataJson: draft.metadataJson,
-    tagsCsv: draft.tagsCsv,
-    dedupKey: draft.dedupKey,
-    importance: draft.importance,
-    parentId: draft.parentId,
-    ingestedUs: draft.ingestedUs,
-    expiresUs: draft.expiresUs,
-  };
+  draft.id = id;
+  return draft;
 }
 
 /** '' is absent: for an id by contract, for a type as memtrace's Go client sends it when unset. */

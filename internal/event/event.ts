@@ -27,6 +27,9 @@ export interface Event {
   expiresUs: number | null;
 }
 
+/** When an event happened and when it goes: what a store must know before it writes a row. */
+export type EventTimes = Pick<Event, 'timeUs' | 'expiresUs'>;
+
 /**
  * What a read or a deletion selects within one organization. Absent members select everything.
  * The window is sinceUs <= time < untilUs.

@@ -1,11 +1,26 @@
 import type { Event, EventFilter, Order, Place } from './event.js';
 import { fold } from './fold.js';
 
+/** What a filter looks at. */
+export type Filterable = Pick<
+  Event,
+  | 'timeUs'
+  | 'sessionId'
+  | 'agentId'
+  | 'id'
+  | 'memoryType'
+  | 'eventType'
+  | 'parentId'
+  | 'importance'
+  | 'tagsCsv'
+  | 'content'
+>;
+
 /**
  * Whether `event` is selected. The plain meaning of a filter: the recent buffer answers with it,
  * and the stores' SQL must agree with it. The organization, expiry and deletions are the caller's.
  */
-export function matches(event: Event, filter: EventFilter): boolean {
+export function matches(event: Filterable, filter: EventFilter): boolean {
   return (
     (filter.sinceUs === undefined || event.timeUs >= filter.sinceUs) &&
     (filter.untilUs === undefined || event.timeUs < filter.untilUs) &&

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { TextBuffer } from '../base/text-buffer.js';
 import { COLUMNS } from './columns.js';
 import { type DecodeContext, decodeMemory, withId } from './decode.js';
 import type { Event } from './event.js';
 import { memoryJson, parseRowLine, rowLine } from './json.js';
+import { writeMemory, writeRowLine } from './rowlines.js';
 import { DEFAULT_LIMITS } from './rules.js';
 
 const NOW = Date.UTC(2026, 10, 21, 8, 15) * 1000;
@@ -84,10 +86,22 @@ describe('a row line', () => {
     }
   });
 
-  test('and an answer take the escaped content from the caller', () => {
-    const escaped = JSON.stringify(FULL.content);
-    expect(rowLine(FULL, escaped)).toBe(rowLine(FULL));
-    expect(memoryJson(FULL, escaped)).toBe(memoryJson(FULL));
+  test('and an answer are written as the bytes of their texts', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary' })), fc.string(), (contents, text) => {
+        const buffer = new TextBuffer();
+        buffer.text(text);
+        let expected = text;
+        for (const content of contents.filter((one) => !/\p{Surrogate}/u.test(one))) {
+          const event = { ...FULL, content };
+          writeRowLine(buffer, { event, content: JSON.stringify(content) });
+          writeMemory(buffer, { event, content: JSON.stringify(content) });
+          expected += `${rowLine(event)}\n${memoryJson(event)}`;
+        }
+        expect(buffer.take().toString('utf8')).toBe(Buffer.from(expected).toString('utf8'));
+        expect(buffer.length).toBe(0);
+      }),
+    );
   });
 });
 

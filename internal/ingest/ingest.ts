@@ -1,12 +1,12 @@
 import type { Clock } from '../base/clock.js';
 import type { DedupEntry, DedupHolder, DedupIndex } from '../dedup/dedup.js';
 import type { Event } from '../event/event.js';
-import { rowLine } from '../event/json.js';
+import type { Escaped } from '../event/rowlines.js';
 import { Fault } from '../fault/fault.js';
 import type { Log } from '../log/log.js';
 import type { Answer, Deletion } from '../metadata/metadata.js';
 import type { Deletions } from '../recent/deletions.js';
-import type { Recent, RecentRecord } from '../recent/recent.js';
+import type { Recent } from '../recent/recent.js';
 import type { Answers } from './answers.js';
 import { encodeDeletion, encodeEvents } from './record.js';
 
@@ -75,12 +75,11 @@ export class Ingest {
   ): Promise<WriteOutcome> {
     await this.room();
     const claims = await this.claim(events, claimedAfterUs);
-    const fresh: Event[] = [];
-    const lines: string[] = [];
+    const fresh: Escaped[] = [];
     for (let i = 0; i < events.length; i++) {
+      const event = events[i];
       if (claims.firstIds[i] !== null) continue;
-      fresh.push(events[i]);
-      lines.push(rowLine(events[i], contents?.[i]));
+      fresh.push({ event, content: contents?.[i] ?? JSON.stringify(event.content) });
     }
     const duplicates = events.length - fresh.length;
     const outcome = { firstIds: claims.firstIds, stored: fresh.length, duplicates };
@@ -88,7 +87,7 @@ export class Ingest {
     const answer = answerOf?.(outcome) ?? undefined;
     // Nothing new and nothing to remember: there is nothing to log.
     if (fresh.length === 0 && answer === undefined) return outcome;
-    await this.append({ events: fresh, lines, answer }, claims.open);
+    await this.append(fresh, claims.open, answer);
     return outcome;
   }
 
@@ -104,8 +103,7 @@ export class Ingest {
       const entries = [{ orgId, key: dedupKey, id, ingestedUs }];
       const holders = this.parts.dedup.tryReserve(entries, this.parts.clock.nowUs());
       if (holders !== null && holders[0] === null) {
-        const lines = [rowLine(event, content)];
-        return this.append({ events: [event], lines }, entries).then(NONE);
+        return this.append([{ event, content }], entries).then(NONE);
       }
     }
     return this.write([event]).then(({ firstIds }) => firstIds[0]);
@@ -132,12 +130,17 @@ export class Ingest {
     });
   }
 
-  private append(record: RecentRecord, open: readonly DedupEntry[]): Promise<void> {
+  private append(
+    rows: readonly Escaped[],
+    open: readonly DedupEntry[],
+    answer?: Answer,
+  ): Promise<void> {
     const { log, dedup, recent, answers } = this.parts;
-    const { events, lines, answer } = record;
-    return log.append(encodeEvents(lines, answer)).then(
+    const { payload, lines } = encodeEvents(rows, answer);
+    const events = rows.map(({ event }) => event);
+    return log.append(payload).then(
       (position) => {
-        recent.add(position, record);
+        recent.add(position, { events, lines, answer });
         if (open.length > 0) dedup.settle(open, position);
         if (answer !== undefined) answers.logged(answer);
         this.parts.onWrites(events.length);

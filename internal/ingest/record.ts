@@ -1,6 +1,8 @@
 import { assert } from '../base/assert.js';
+import { TextBuffer } from '../base/text-buffer.js';
 import type { Event } from '../event/event.js';
 import { parseRowLine } from '../event/json.js';
+import { type Escaped, joinRowLines, type RowLines, writeRowLine } from '../event/rowlines.js';
 import type { Answer, Deletion } from '../metadata/metadata.js';
 
 /**
@@ -21,22 +23,27 @@ interface DeletionHead {
 }
 
 export type LogEntry =
-  | { kind: 'events'; events: Event[]; lines: string[]; answer?: Answer }
+  | { kind: 'events'; events: Event[]; lines: RowLines; answer?: Answer }
   | { kind: 'deletion'; deletion: Omit<Deletion, 'stream' | 'position'> };
 
-/**
- * The lines of a record of events.
- *
- * @param rows one row line (event/json.ts) per event
- */
-export function encodeEvents(rows: readonly string[], answer?: Answer): string[] {
-  const head: EventsHead = { kind: 'events', count: rows.length, answer };
-  const text = answer === undefined ? plainHead(rows.length) : JSON.stringify(head);
-  return [text, ...rows];
-}
+const buffer = new TextBuffer();
 
-function plainHead(count: number): string {
-  return count === 1 ? '{"kind":"events","count":1}' : `{"kind":"events","count":${count}}`;
+/** A record of events, and in the same bytes its row lines. */
+export function encodeEvents(
+  rows: readonly Escaped[],
+  answer?: Answer,
+): { payload: Buffer; lines: RowLines } {
+  const head: EventsHead = { kind: 'events', count: rows.length, answer };
+  buffer.text(`${JSON.stringify(head)}\n`);
+  const start = buffer.length;
+  const ends: number[] = [];
+  for (const row of rows) {
+    writeRowLine(buffer, row);
+    ends.push(buffer.length - start);
+  }
+  const bytes = buffer.take();
+  // The last line of a record has no line feed.
+  return { payload: bytes.subarray(0, -1), lines: { bytes: bytes.subarray(start), ends } };
 }
 
 export function encodeDeletion(deletion: DeletionHead['deletion']): string {
@@ -49,5 +56,6 @@ export function decodeEntry(payload: string): LogEntry {
   const head = JSON.parse(headText) as EventsHead | DeletionHead;
   if (head.kind === 'deletion') return { kind: 'deletion', deletion: head.deletion };
   assert(head.kind === 'events' && head.count === lines.length, 'log record: count of events');
-  return { kind: 'events', events: lines.map(parseRowLine), lines, answer: head.answer };
+  const events = lines.map(parseRowLine);
+  return { kind: 'events', events, lines: joinRowLines(lines), answer: head.answer };
 }

@@ -1,5 +1,5 @@
-/** The text of a record, or its lines, which are joined by a line feed on the way to the disk. */
-export type Payload = string | readonly string[];
+/** The text of a record, or its UTF-8, which is copied before `append` returns. */
+export type Payload = string | Buffer;
 
 /**
  * The write-ahead log: the room that keeps the promise "acknowledged = durable" above any store.

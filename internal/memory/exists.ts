@@ -30,7 +30,7 @@ export async function holderExists(
   const nowUs = parts.nowUs();
   const row = parts.recent.find(orgId, id);
   if (row !== undefined) {
-    const { expiresUs } = row.event;
+    const { expiresUs } = row;
     return !row.deleted && (expiresUs === null || expiresUs > nowUs);
   }
   const untouched =

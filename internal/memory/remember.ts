@@ -1,5 +1,6 @@
 import type { Caller } from '../auth/caller.js';
 import type { Clock } from '../base/clock.js';
+import { turns } from '../base/turns.js';
 import type { UlidFactory } from '../base/ulid.js';
 import { type DecodeContext, decodeMemory, withId } from '../event/decode.js';
 import type { Event } from '../event/event.js';
@@ -69,8 +70,8 @@ export class Remember {
     return batch.memories[0];
   }
 
-  /** Stores a checked batch, all or none of what is new. */
-  batch(caller: Caller, raws: readonly unknown[], key?: AnswerKey): Promise<RememberedBatch> {
+  /** Stores a checked batch, all or none of what is new. Takes `raws` over. */
+  batch(caller: Caller, raws: unknown[], key?: AnswerKey): Promise<RememberedBatch> {
     return this.answered(caller, raws, true, key);
   }
 
@@ -93,7 +94,7 @@ export class Remember {
 
   private async answered(
     caller: Caller,
-    raws: readonly unknown[],
+    raws: unknown[],
     inList: boolean,
     key: AnswerKey | undefined,
   ): Promise<RememberedBatch> {
@@ -168,9 +169,12 @@ export class Remember {
     return new Set(page.events.map(({ id }) => id));
   }
 
-  /** Checks all before anything is written; lets the event loop go between slices. */
+  /**
+   * Checks all before anything is written; lets the event loop go between slices. Empties `raws` as
+   * it goes: what was parsed need not outlive the wait for the disk.
+   */
   private async decodeAll(
-    raws: readonly unknown[],
+    raws: unknown[],
     context: DecodeContext,
     inList: boolean,
   ): Promise<Event[]> {
@@ -178,7 +182,8 @@ export class Remember {
     for (let i = 0; i < raws.length; i++) {
       const draft = decodeMemory(raws[i], context, inList ? `memories[${i}]` : '');
       events.push(this.identify(draft));
-      if ((i + 1) % ITEMS_PER_SLICE === 0) await new Promise(setImmediate);
+      raws[i] = undefined;
+      if ((i + 1) % ITEMS_PER_SLICE === 0) await turns.next();
     }
     return events;
   }

@@ -4,6 +4,8 @@ import { systemClock } from '../base/clock.js';
 import { FairPool } from '../base/fair-pool.js';
 import type { Event, Order, Place } from '../event/event.js';
 import { comesAfter, compareEvents, matches } from '../event/filter.js';
+import { parseRowLine, rowLine } from '../event/json.js';
+import { joinRowLines } from '../event/rowlines.js';
 import { Deletions } from '../recent/deletions.js';
 import { Recent } from '../recent/recent.js';
 import type { Store, StorePage, StoreQuery, StoreStats } from '../store/store.js';
@@ -43,7 +45,10 @@ class FlushingStore implements Store {
   flush(recent: Recent): void {
     recent.seal();
     for (const generation of recent.waiting) {
-      for (const event of generation.live().events) this.rows.push({ event, position: 0 });
+      const text = Buffer.concat([...generation.live().lines]).toString('utf8');
+      for (const line of text.split('\n').slice(0, -1)) {
+        this.rows.push({ event: parseRowLine(line), position: 0 });
+      }
       this.through = generation.to;
     }
     recent.drop(this.through);
@@ -96,7 +101,7 @@ function makeRecall() {
 }
 
 const reader = { orgId: 'org_a', floorUs: null, kind: 'list' } as const;
-const record = (...events: Event[]) => ({ events, lines: events.map(() => '') });
+const record = (...events: Event[]) => ({ events, lines: joinRowLines(events.map(rowLine)) });
 
 test('a flush between the two halves of a read loses and doubles nothing', async () => {
   const { store, recent, recall } = makeRecall();

@@ -6,8 +6,8 @@ import { compareEvents } from '../event/filter.js';
 import { Fault } from '../fault/fault.js';
 import type { Deletion } from '../metadata/metadata.js';
 import type { Deletions } from '../recent/deletions.js';
-import type { RecentRow } from '../recent/generation.js';
 import type { Recent } from '../recent/recent.js';
+import type { RecentRow } from '../recent/row.js';
 import type { Incomplete, Store, Visibility } from '../store/store.js';
 import type { QueryKind } from '../telemetry/metrics.js';
 
@@ -127,7 +127,7 @@ export class Recall {
       const stored = await store.stats({ orgId, filter, visibility, signal });
       const through = stored.through[stream] ?? 0;
       const result: Stats = { ...stored, byType: { ...stored.byType } };
-      for (const { event, position } of rows) if (position > through) count(result, event);
+      for (const row of rows) if (row.position > through) count(result, row);
       return result;
     });
   }
@@ -236,7 +236,7 @@ function anyOf(first: AbortSignal, second: AbortSignal): AbortSignal {
 }
 
 function readable(row: RecentRow, nowUs: number, floorUs: number | null): boolean {
-  const { expiresUs, timeUs } = row.event;
+  const { expiresUs, timeUs } = row;
   if (row.deleted || (expiresUs !== null && expiresUs <= nowUs)) return false;
   return floorUs === null || timeUs >= floorUs;
 }
@@ -247,7 +247,7 @@ function reached({ timeUs }: Event, order: Order, searchedUs: number | undefined
   return order === 'desc' ? timeUs >= searchedUs : timeUs <= searchedUs;
 }
 
-function count(stats: Stats, event: Event): void {
+function count(stats: Stats, event: Pick<Event, 'timeUs' | 'memoryType' | 'eventType'>): void {
   stats.count += 1;
   stats.byType[event.memoryType] = (stats.byType[event.memoryType] ?? 0) + 1;
   if (event.eventType === 'error') stats.errors += 1;

@@ -10,35 +10,27 @@ export interface ArenaPlace {
 }
 
 const PIECE_BYTES = 1024 * 1024;
-const LINE_FEED = 10;
-/** UTF-8 takes at most three bytes for a UTF-16 unit. */
-const MAX_BYTES_PER_UNIT = 3;
 
 export class Arena {
   private readonly pieces: Buffer[] = [];
   private readonly used: number[] = [];
-  /** No line has more bytes than this. */
-  longestLine = 0;
 
-  /** Copies a line. */
-  add(line: string): ArenaPlace {
-    const most = line.length * MAX_BYTES_PER_UNIT + 1;
+  /** Copies lines that belong together. @returns where the first of them begins */
+  add(lines: Buffer): Omit<ArenaPlace, 'end'> {
     let piece = this.pieces.length - 1;
-    if (piece < 0 || this.used[piece] + most > this.pieces[piece].length) {
-      this.pieces.push(Buffer.allocUnsafeSlow(Math.max(PIECE_BYTES, most)));
+    if (piece < 0 || this.used[piece] + lines.length > this.pieces[piece].length) {
+      this.pieces.push(Buffer.allocUnsafeSlow(Math.max(PIECE_BYTES, lines.length)));
       this.used.push(0);
       piece += 1;
     }
     const start = this.used[piece];
-    const end = start + this.pieces[piece].write(line, start) + 1;
-    this.pieces[piece][end - 1] = LINE_FEED;
-    this.used[piece] = end;
-    this.longestLine = Math.max(this.longestLine, end - start);
-    return { piece, start, end };
+    lines.copy(this.pieces[piece], start);
+    this.used[piece] = start + lines.length;
+    return { piece, start };
   }
 
-  get bytes(): number {
-    return this.pieces.reduce((sum, piece) => sum + piece.length, 0);
+  slice(piece: number, start: number, end: number): Buffer {
+    return this.pieces[piece].subarray(start, end);
   }
 
   /** Everything but the lines at `without`, in large pieces. */

@@ -1,58 +1,35 @@
-import type { Event } from '../event/event.js';
+import type { Event, EventTimes } from '../event/event.js';
+import type { RowLines } from '../event/rowlines.js';
 import type { Answer, Deletion } from '../metadata/metadata.js';
 import { Arena, type ArenaPlace } from './arena.js';
+import { Columns } from './columns.js';
+import { RecentRow } from './row.js';
 
-/** One acknowledged event that the store does not have yet. */
-export interface RecentRow extends ArenaPlace {
-  readonly event: Event;
-  readonly position: number;
-  /** Set once a deletion covers it: no read sees it and the flush leaves it out. */
-  deleted: boolean;
-}
-
-/** Rows that share an id, with the one copy of it that all of them use. */
-interface Bucket {
-  readonly id: string;
-  readonly rows: RecentRow[];
-}
-
-/** The rows of one organization in one generation, by the scopes that reads ask for. */
+/** Numbers of the rows of one organization in one generation, by the scopes that reads ask for. */
 export class OrgRows {
-  readonly id: string;
-  readonly all: RecentRow[] = [];
-  private readonly sessions = new Map<string, Bucket>();
-  private readonly agents = new Map<string, Bucket>();
+  readonly all: number[] = [];
+  private readonly sessions = new Map<string, number[]>();
+  private readonly agents = new Map<string, number[]>();
 
-  constructor(id: string) {
-    this.id = id;
-  }
-
-  /** The event's ids become those that are kept already, so that equal texts are kept once. */
-  add(row: RecentRow): void {
-    const { event } = row;
-    event.orgId = this.id;
+  add(row: number, { agentId, sessionId }: Event): void {
     this.all.push(row);
-    event.agentId = push(this.agents, event.agentId, row);
-    if (event.sessionId !== '') event.sessionId = push(this.sessions, event.sessionId, row);
+    push(this.agents, agentId, row);
+    if (sessionId !== '') push(this.sessions, sessionId, row);
   }
 
-  ofAgent(id: string): RecentRow[] | undefined {
-    return this.agents.get(id)?.rows;
+  ofAgent(id: string): number[] | undefined {
+    return this.agents.get(id);
   }
 
-  ofSession(id: string): RecentRow[] | undefined {
-    return this.sessions.get(id)?.rows;
+  ofSession(id: string): number[] | undefined {
+    return this.sessions.get(id);
   }
 }
 
-function push(buckets: Map<string, Bucket>, id: string, row: RecentRow): string {
-  const bucket = buckets.get(id);
-  if (bucket === undefined) {
-    buckets.set(id, { id, rows: [row] });
-    return id;
-  }
-  bucket.rows.push(row);
-  return bucket.id;
+function push(rowsOf: Map<string, number[]>, id: string, row: number): void {
+  const rows = rowsOf.get(id);
+  if (rows === undefined) rowsOf.set(id, [row]);
+  else rows.push(row);
 }
 
 /**
@@ -68,10 +45,11 @@ export class Generation {
   readonly orgs = new Map<string, OrgRows>();
   readonly answers: Answer[] = [];
   readonly deletions: Deletion[] = [];
-  readonly arena = new Arena();
-  private readonly all: RecentRow[] = [];
+  private readonly arena = new Arena();
+  private readonly columns = new Columns();
+  private longestLine = 0;
   /** Made when somebody asks, up to `indexed` rows: a writer who never asks pays nothing. */
-  private readonly byId = new Map<string, RecentRow>();
+  private readonly byId = new Map<string, number>();
   private indexed = 0;
 
   constructor(from: number) {
@@ -80,26 +58,42 @@ export class Generation {
   }
 
   get rows(): number {
-    return this.all.length;
+    return this.columns.length;
   }
 
-  add(event: Event, line: string, position: number): void {
-    const { piece, start, end } = this.arena.add(line);
-    const row: RecentRow = { event, position, piece, start, end, deleted: false };
-    let org = this.orgs.get(event.orgId);
-    if (org === undefined) {
-      org = new OrgRows(event.orgId);
-      this.orgs.set(event.orgId, org);
+  add(events: readonly Event[], lines: RowLines, position: number): void {
+    if (events.length === 0) return;
+    const { columns } = this;
+    const { piece, start } = this.arena.add(lines.bytes);
+    let at = 0;
+    for (let i = 0; i < events.length; i++) {
+      const end = lines.ends[i];
+      const row = columns.add(events[i], position);
+      columns.pieces[row] = piece;
+      columns.starts[row] = start + at;
+      columns.ends[row] = start + end;
+      if (end - at > this.longestLine) this.longestLine = end - at;
+      this.orgRows(events[i].orgId).add(row, events[i]);
+      at = end;
     }
-    org.add(row);
-    this.all.push(row);
-    this.bytes += ROW_BYTES + event.content.length + event.metadataJson.length + (end - start);
+    this.bytes += lines.bytes.length + ROW_BYTES * events.length;
   }
 
-  find(id: string): RecentRow | undefined {
-    for (; this.indexed < this.all.length; this.indexed++) {
-      const row = this.all[this.indexed];
-      this.byId.set(row.event.id, row);
+  /** A row by its number; a scan moves it on. */
+  row(index = 0): RecentRow {
+    return new RecentRow(this.columns, this.arena, index);
+  }
+
+  markDeleted(row: number): void {
+    this.columns.deleted[row] = 1;
+  }
+
+  /** The number of the row of an id. */
+  find(id: string): number | undefined {
+    const row = this.row();
+    for (; this.indexed < this.columns.length; this.indexed++) {
+      row.index = this.indexed;
+      this.byId.set(row.id, this.indexed);
     }
     return this.byId.get(id);
   }
@@ -109,16 +103,28 @@ export class Generation {
   }
 
   /** What is still there, for the store. */
-  live(): { events: Event[]; lines: Iterable<Buffer>; longestLine: number } {
-    const events: Event[] = [];
-    const gone: RecentRow[] = [];
-    for (const row of this.all) {
-      if (row.deleted) gone.push(row);
-      else events.push(row.event);
+  live(): { events: EventTimes[]; lines: Iterable<Buffer>; longestLine: number } {
+    const events: EventTimes[] = [];
+    const gone: ArenaPlace[] = [];
+    const { length, deleted, pieces, starts, ends } = this.columns;
+    const row = this.row();
+    for (let i = 0; i < length; i++) {
+      row.index = i;
+      if (deleted[i] === 1) gone.push({ piece: pieces[i], start: starts[i], end: ends[i] });
+      else events.push({ timeUs: row.timeUs, expiresUs: row.expiresUs });
     }
-    return { events, lines: this.arena.lines(gone), longestLine: this.arena.longestLine };
+    return { events, lines: this.arena.lines(gone), longestLine: this.longestLine };
+  }
+
+  private orgRows(orgId: string): OrgRows {
+    let org = this.orgs.get(orgId);
+    if (org === undefined) {
+      org = new OrgRows();
+      this.orgs.set(orgId, org);
+    }
+    return org;
   }
 }
 
-/** About the bytes of a row's objects, numbers and index entries. */
-const ROW_BYTES = 600;
+/** About the bytes of a row's numbers and index entries besides its line. */
+const ROW_BYTES = 150;

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Clock } from '../base/clock.js';
-import type { Event, EventFilter, Order } from '../event/event.js';
+import { type Event, type EventFilter, MEMORY_TYPES, type Order } from '../event/event.js';
 import { compareEvents, matches } from '../event/filter.js';
+import { rowLine } from '../event/json.js';
+import { joinRowLines } from '../event/rowlines.js';
 import type { Deletion } from '../metadata/metadata.js';
 import { Recent } from './recent.js';
 
@@ -29,8 +31,24 @@ function event(i: number, more: Partial<Event> = {}): Event {
   };
 }
 
+/** What a row knows without its line, and what it reads there. */
+const MEMBERS = [
+  'timeUs',
+  'id',
+  'orgId',
+  'agentId',
+  'sessionId',
+  'memoryType',
+  'eventType',
+  'tagsCsv',
+  'parentId',
+  'importance',
+  'expiresUs',
+  'content',
+] as const;
+
 function record(events: Event[]) {
-  return { events, lines: events.map(({ id }) => `line of ${id} 行`) };
+  return { events, lines: joinRowLines(events.map(rowLine)) };
 }
 
 function query(filter: EventFilter, more: { order?: Order; limit?: number } = {}) {
@@ -126,12 +144,12 @@ test('expired rows and rows beyond the retention are not selected', async () => 
 test('the lines of a flush are those of the rows that are left, byte for byte', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ line: fc.string({ unit: 'grapheme' }), gone: fc.boolean() })),
+      fc.array(fc.record({ content: fc.string({ unit: 'grapheme' }), gone: fc.boolean() })),
       (rows) => {
         const recent = new Recent(clock, 0);
-        const lines = rows.map(({ line }) => line.replaceAll('\n', ' '));
-        const events = rows.map((_, i) => event(i));
-        recent.add(1, { events, lines });
+        const events = rows.map(({ content }, i) => event(i, { content }));
+        const lines = events.map(rowLine);
+        recent.add(1, record(events));
         const ids = events.filter((_, i) => rows[i].gone).map(({ id }) => id);
         recent.delete(deletion(2, { ids }), 0, null);
         const live = recent.seal()?.live();
@@ -146,11 +164,46 @@ test('the lines of a flush are those of the rows that are left, byte for byte', 
 
 test('a line longer than a piece of memory is kept whole', () => {
   const recent = new Recent(clock, 0);
-  const long = '长'.repeat(700_000);
-  recent.add(1, { events: [event(1), event(2)], lines: ['short', long] });
+  const events = [event(1), event(2, { content: '长'.repeat(700_000) })];
+  const [short, long] = events.map(rowLine);
+  recent.add(1, record(events));
   const live = recent.seal()?.live();
-  expect(Buffer.concat([...(live?.lines ?? [])]).toString('utf8')).toBe(`short\n${long}\n`);
-  expect(live?.longestLine).toBe(2_100_001);
+  expect(Buffer.concat([...(live?.lines ?? [])]).toString('utf8')).toBe(`${short}\n${long}\n`);
+  expect(live?.longestLine).toBe(Buffer.byteLength(long) + 1);
+});
+
+test('a row gives back the event that came, whole and member by member', async () => {
+  const some = {
+    sessionId: fc.constantFrom('', 's'),
+    memoryType: fc.constantFrom(...MEMORY_TYPES),
+    eventType: fc.constantFrom('general', 'error'),
+    content: fc.string({ unit: 'grapheme', minLength: 1 }),
+    metadataJson: fc.constantFrom('', '{"a":"行"}'),
+    tagsCsv: fc.constantFrom('', 'a', 'a,b'),
+    dedupKey: fc.constantFrom('', 'κλειδί'),
+    importance: fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0),
+    parentId: fc.constantFrom('', 'mem_parent'),
+    expiresUs: fc.constantFrom(null, 2_000_000),
+    timeUs: fc.integer({ min: 0, max: 2_000_000_000_000_000 }),
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.record(some), { maxLength: 600 }), async (members) => {
+      const recent = new Recent(clock, 0);
+      const events = members.map((more, i) => event(i, more));
+      for (let i = 0; i < events.length; i += 100) {
+        recent.add(i + 1, record(events.slice(i, i + 100)));
+      }
+      const rows = await recent.collect(query({}));
+      expect(rows).toHaveLength(events.length);
+      for (const [i, row] of rows.reverse().entries()) {
+        expect(row.event).toEqual(events[i]);
+        for (const name of MEMBERS) expect(row[name]).toBe(events[i][name]);
+        expect(recent.find('org_a', events[i].id)?.event.content).toBe(events[i].content);
+        expect(row.position).toBe(Math.floor(i / 100) * 100 + 1);
+      }
+    }),
+    { numRuns: 20 },
+  );
 });
 
 test('sealed generations are consecutive and leave oldest first', () => {

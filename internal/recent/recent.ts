@@ -1,8 +1,10 @@
 import type { Clock } from '../base/clock.js';
-import type { Event, EventFilter, Order, Place } from '../event/event.js';
-import { comesAfter, compareEvents, matches } from '../event/filter.js';
+import type { Event, EventFilter, EventTimes, Order, Place } from '../event/event.js';
+import { comesAfter, matches } from '../event/filter.js';
+import type { RowLines } from '../event/rowlines.js';
 import type { Answer, Deletion } from '../metadata/metadata.js';
-import { Generation, type RecentRow } from './generation.js';
+import { Generation } from './generation.js';
+import type { RecentRow } from './row.js';
 import { TopRows } from './top.js';
 
 /**
@@ -13,7 +15,7 @@ import { TopRows } from './top.js';
  */
 export interface RecentRecord {
   events: readonly Event[];
-  lines: readonly string[];
+  lines: RowLines;
   answer?: Answer;
 }
 
@@ -80,12 +82,12 @@ export class Recent {
   }
 
   /**
-   * Takes in a durable record: its events and the row line of each. Positions come in order, one
-   * record a call.
+   * Takes in a durable record: its events and their row lines, which are copied; the events need
+   * not be kept. Positions come in order, one record a call.
    */
   add(position: number, { events, lines, answer }: RecentRecord): void {
     this.advance(position);
-    for (let i = 0; i < events.length; i++) this.active.add(events[i], lines[i], position);
+    this.active.add(events, lines, position);
     if (answer !== undefined) this.active.answers.push(answer);
   }
 
@@ -98,10 +100,12 @@ export class Recent {
     this.active.deletions.push(deletion);
     let taken = 0;
     for (const generation of this.generations()) {
-      for (const row of candidates(generation, deletion.orgId, deletion.filter)) {
-        if (row.deleted || !matches(row.event, deletion.filter)) continue;
-        row.deleted = true;
-        if (visible(row.event, nowUs, floorUs)) taken += 1;
+      const row = generation.row();
+      for (const index of candidates(generation, deletion.orgId, deletion.filter)) {
+        row.index = index;
+        if (row.deleted || !matches(row, deletion.filter)) continue;
+        generation.markDeleted(index);
+        if (visible(row, nowUs, floorUs)) taken += 1;
       }
     }
     return taken;
@@ -135,18 +139,20 @@ export class Recent {
   /** The row of an id, deleted or not. */
   find(orgId: string, id: string): RecentRow | undefined {
     for (const generation of this.generations()) {
-      const row = generation.find(id);
-      if (row !== undefined && row.event.orgId === orgId) return row;
+      const index = generation.find(id);
+      if (index === undefined) continue;
+      const row = generation.row(index);
+      if (row.orgId === orgId) return row;
     }
     return undefined;
   }
 
   /** The first `limit` matching rows in the order, of what was there at the call. */
   async select(query: RecentQuery): Promise<RecentRow[]> {
-    const top = new TopRows(query.limit, compareEvents(query.order));
+    const top = new TopRows(query.limit, query.order);
     const { after, order } = query;
     await this.scan(query, (row) => {
-      if (after !== undefined && !comesAfter(row.event, after, order)) return;
+      if (after !== undefined && !comesAfter(row, after, order)) return;
       top.offer(row);
     });
     return top.rows;
@@ -155,7 +161,7 @@ export class Recent {
   /** All matching rows of what was there at the call, in no order. */
   async collect(query: Omit<RecentQuery, 'order' | 'after' | 'limit'>): Promise<RecentRow[]> {
     const rows: RecentRow[] = [];
-    await this.scan(query, (row) => rows.push(row));
+    await this.scan(query, (row) => rows.push(row.kept()));
     return rows;
   }
 
@@ -166,21 +172,16 @@ export class Recent {
     // Arrays only grow: their lengths now are the snapshot.
     const lists = this.generations().map((generation) => {
       const rows = candidates(generation, query.orgId, query.filter);
-      return { rows, length: rows.length };
+      return { row: generation.row(), rows, length: rows.length };
     });
     let sliceStart = this.clock.monoMs();
-    for (const { rows, length } of lists.reverse()) {
+    for (const { row, rows, length } of lists.reverse()) {
       // Newest first: rows mostly come in order, so the top fills at once and the rest fails
       // quickly.
       for (let i = length - 1; i >= 0; i--) {
-        const row = rows[i];
-        if (
-          !row.deleted &&
-          visible(row.event, query.nowUs, query.floorUs) &&
-          matches(row.event, query.filter)
-        ) {
-          take(row);
-        }
+        row.index = rows[i];
+        const isThere = !row.deleted && visible(row, query.nowUs, query.floorUs);
+        if (isThere && matches(row, query.filter)) take(row);
         if (i % ROWS_PER_CLOCK_LOOK === 0 && this.clock.monoMs() - sliceStart > SLICE_MS) {
           await new Promise(setImmediate);
           query.signal?.throwIfAborted();
@@ -200,20 +201,26 @@ export class Recent {
   }
 }
 
-function visible(event: Event, nowUs: number, floorUs: number | null): boolean {
-  if (event.expiresUs !== null && event.expiresUs <= nowUs) return false;
-  return floorUs === null || event.timeUs >= floorUs;
+function visible(
+  { expiresUs, timeUs }: EventTimes,
+  nowUs: number,
+  floorUs: number | null,
+): boolean {
+  if (expiresUs !== null && expiresUs <= nowUs) return false;
+  return floorUs === null || timeUs >= floorUs;
 }
 
-const NONE: RecentRow[] = [];
+const NONE: number[] = [];
 
 /** The shortest list of one generation that holds every row the filter can select. */
-function candidates(generation: Generation, orgId: string, filter: EventFilter): RecentRow[] {
+function candidates(generation: Generation, orgId: string, filter: EventFilter): number[] {
   const org = generation.orgs.get(orgId);
   if (org === undefined) return NONE;
   if (filter.ids !== undefined) {
     const rows = filter.ids.map((id) => generation.find(id));
-    return rows.filter((row): row is RecentRow => row?.event.orgId === orgId);
+    return rows.filter(
+      (row): row is number => row !== undefined && generation.row(row).orgId === orgId,
+    );
   }
   if (filter.sessionId !== undefined) return org.ofSession(filter.sessionId) ?? NONE;
   if (filter.agentIds === undefined) return org.all;

@@ -2,7 +2,7 @@ import { US_PER_DAY } from '../base/clock.js';
 import { encodeMs } from '../base/ulid.js';
 import type { Event, EventFilter } from '../event/event.js';
 import { comesAfter, compareEvents, matches } from '../event/filter.js';
-import { rowLine } from '../event/json.js';
+import { parseRowLine, rowLine } from '../event/json.js';
 import type { Deletion } from '../metadata/metadata.js';
 import type { SealedBatch, StoreQuery, Visibility } from './store.js';
 
@@ -77,7 +77,10 @@ export class NaiveStore {
   private readonly rows: { event: Event; position: number }[] = [];
 
   write(batch: SealedBatch): void {
-    for (const event of batch.events) this.rows.push({ event, position: batch.to });
+    const text = Buffer.concat([...batch.lines]).toString('utf8');
+    for (const line of text.split('\n').slice(0, -1)) {
+      this.rows.push({ event: parseRowLine(line), position: batch.to });
+    }
   }
 
   visible({ orgId, filter, visibility, upTo }: Omit<StoreQuery, 'order' | 'limit' | 'kind'>) {

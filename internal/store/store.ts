@@ -1,4 +1,4 @@
-import type { Event, EventFilter, Order, Place } from '../event/event.js';
+import type { Event, EventFilter, EventTimes, Order, Place } from '../event/event.js';
 import type { Deletion } from '../metadata/metadata.js';
 
 /**
@@ -28,7 +28,7 @@ export interface SealedBatch {
   from: number;
   to: number;
   /** In any order; deleted ones already left out. */
-  events: readonly Event[];
+  events: readonly EventTimes[];
   /** Their row lines (event/json.ts), each with its line feed, in pieces of any size. */
   lines: Iterable<Buffer>;
   /** No line has more bytes than this. */

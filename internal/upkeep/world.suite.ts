@@ -6,6 +6,7 @@ import { UlidFactory } from '../base/ulid.js';
 import type { Event, EventFilter } from '../event/event.js';
 import { matches } from '../event/filter.js';
 import { rowLine } from '../event/json.js';
+import { joinRowLines } from '../event/rowlines.js';
 import { Flusher } from '../ingest/flusher.js';
 import { Ingest } from '../ingest/ingest.js';
 import type { Log, LogRecord } from '../log/log.js';
@@ -141,7 +142,7 @@ export class UpkeepWorld {
 
   async write(events: readonly Event[]): Promise<void> {
     const position = await this.log.append('events');
-    this.recent.add(position, { events, lines: events.map((event) => rowLine(event)) });
+    this.recent.add(position, { events, lines: joinRowLines(events.map(rowLine)) });
   }
 
   async flush(): Promise<void> {

@@ -104,9 +104,9 @@ describe.skipIf(missing('kubectl or kustomize, and Python', render, py))(
       writeFileSync(file, bytes);
       const damaged = drill(containerOf(), target);
       expect(damaged.status).toBe(3);
-    const { missing: named } = JSON.parse(damaged.stdout) as { missing: unknown[] };
-    expect(named).toHaveLength(1);
-  }, 60_000);
+      const { missing: named } = JSON.parse(damaged.stdout) as { missing: unknown[] };
+      expect(named).toHaveLength(1);
+    }, 60_000);
   },
 );
 

@@ -349,6 +349,7 @@ describe('a server in trouble', () => {
       log: { error: quiet, warn: quiet, debug: quiet },
       metrics: { rejected: quiet, httpDone: quiet },
       services,
+      tracer: null,
       draining: false,
       readiness: async () => ({ state: 'not ready', checks: { log: 'reading the log back' } }),
       uptimeMs: () => 0,

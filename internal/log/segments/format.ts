@@ -11,7 +11,6 @@ export const FORMAT_VERSION = 1;
 /** Bytes of the header that starts every segment. */
 export const SEGMENT_HEADER = 80;
 /** Bytes of the header that starts every record. */
-const LINE_FEED = 10;
 export const RECORD_HEADER = 28;
 /** Bytes of the largest payload; a larger length in a header is damage. */
 export const MAX_PAYLOAD = 256 * 1024 * 1024;
@@ -105,18 +104,9 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | null {
 export function stageRecord(bytes: Buffer, at: number, payload: Payload): number {
   const start = at + RECORD_HEADER;
   const length =
-    typeof payload === 'string' ? bytes.write(payload, start) : writeLines(bytes, start, payload);
+    typeof payload === 'string' ? bytes.write(payload, start) : payload.copy(bytes, start);
   bytes.writeUInt32LE(length, at + LENGTH_AT);
   return RECORD_HEADER + length;
-}
-
-function writeLines(bytes: Buffer, start: number, lines: readonly string[]): number {
-  let at = start;
-  for (let i = 0; i < lines.length; i++) {
-    if (i > 0) bytes[at++] = LINE_FEED;
-    at += bytes.write(lines[i], at);
-  }
-  return at - start;
 }
 
 /**

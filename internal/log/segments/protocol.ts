@@ -33,6 +33,13 @@ export interface Stats {
   last: number;
 }
 
+/** One fdatasync, and what it made durable. */
+export interface Synced {
+  ms: number;
+  records: number;
+  bytes: number;
+}
+
 /** An error as it crosses between threads. */
 export interface Reason {
   message: string;
@@ -42,10 +49,10 @@ export interface Reason {
 export type Report =
   | { type: 'opened'; stream: string; stats: Stats }
   | { type: 'not_opened'; reason: Reason }
-  | { type: 'committed'; buffer: ArrayBuffer; first: number; stats: Stats }
+  | { type: 'committed'; buffer: ArrayBuffer; first: number; stats: Stats; synced: Synced | null }
   | { type: 'refused'; buffer: ArrayBuffer; reason: Reason; stats: Stats }
   | { type: 'probed'; room: boolean; stats: Stats }
-  | { type: 'synced'; ms: number; records: number; bytes: number }
+  | { type: 'synced'; synced: Synced }
   | { type: 'damaged'; damage: Damage }
   | { type: 'returned'; id: number; stats: Stats; chunk?: Chunk; reason?: Reason }
   | { type: 'failed'; reason: Reason };

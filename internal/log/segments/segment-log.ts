@@ -3,9 +3,9 @@ import { assert } from '../../base/assert.js';
 import { Fault } from '../../fault/fault.js';
 import type { Log, LogHealth, LogRecord, Payload } from '../log.js';
 import type { Damage } from './damage.js';
-import type { Call, Command, Report, Stats } from './protocol.js';
+import type { Call, Command, Report, Stats, Synced } from './protocol.js';
 import type { Chunk, Cursor } from './reader.js';
-import { type Group, isTooLarge, Staging, stage, unitsOf } from './staging.js';
+import { type Group, isTooLarge, Staging, stage } from './staging.js';
 
 /** What a SegmentLog tells, besides answering. All on the caller's thread; none may throw. */
 export interface SegmentLogEvents {
@@ -142,8 +142,9 @@ export class SegmentLog implements Log {
     if (isTooLarge(payload)) return new Fault('batch_too_large', 'too large for one log record');
     const { maxPendingBytes } = this.limits;
     // One record is let in however large it is, or it never could be.
-    if (this.waitingBytes === 0 || this.waitingBytes + unitsOf(payload) <= maxPendingBytes)
+    if (this.waitingBytes === 0 || this.waitingBytes + payload.length <= maxPendingBytes) {
       return null;
+    }
     const sentence = 'too many bytes wait to be written';
     return new Fault('overloaded', sentence, {
       retryAfterS: 1,
@@ -173,19 +174,23 @@ export class SegmentLog implements Log {
 
   private hear(report: Report): void {
     if ('stats' in report) this.stats = report.stats;
-    if (report.type === 'committed') this.acknowledge(report.buffer, report.first);
+    if (report.type === 'committed') this.acknowledge(report);
     else if (report.type === 'refused') this.refuse(report.buffer, report.reason.message);
     else if (report.type === 'probed' && report.room) this.stopProbing();
-    else if (report.type === 'synced') {
-      this.limits.onSync?.(report.ms, report.records, report.bytes);
-    } else if (report.type === 'damaged') this.count(report.damage);
+    else if (report.type === 'synced') this.synced(report.synced);
+    else if (report.type === 'damaged') this.count(report.damage);
     else if (report.type === 'returned') this.settle(report);
     else if (report.type === 'failed') this.poison(new Error(report.reason.message));
   }
 
-  private acknowledge(buffer: ArrayBuffer, first: number): void {
+  private synced({ ms, records, bytes }: Synced): void {
+    this.limits.onSync?.(ms, records, bytes);
+  }
+
+  private acknowledge({ buffer, first, synced }: Report & { type: 'committed' }): void {
     const group = this.takeWritten(buffer);
     this.dispatch();
+    if (synced !== null) this.synced(synced);
     for (let i = 0; i < group.resolve.length; i++) group.resolve[i]?.(first + i);
     this.settled(group);
   }

@@ -26,8 +26,8 @@ export class Staging {
   /** The group that the next record goes to, with room for it. */
   groupFor(payload: Payload): Group {
     const { filling } = this;
-    // At most 3 bytes a UTF-16 unit: mostly there is room for that, and nothing need be counted.
-    const most = RECORD_HEADER + 3 * unitsOf(payload);
+    // Mostly there is room for the worst case, and nothing need be counted.
+    const most = RECORD_HEADER + mostBytesOf(payload);
     if (filling !== null && filling.used + most <= filling.buffer.length) return filling;
     const bytes = RECORD_HEADER + bytesOf(payload);
     if (filling !== null && filling.used + bytes <= filling.buffer.length) return filling;
@@ -65,16 +65,14 @@ export function stage(group: Group, payload: Payload): number {
 
 /** Whether a payload is larger than the format allows. */
 export function isTooLarge(payload: Payload): boolean {
-  return unitsOf(payload) > MAX_PAYLOAD / 3 && bytesOf(payload) > MAX_PAYLOAD;
+  return mostBytesOf(payload) > MAX_PAYLOAD && bytesOf(payload) > MAX_PAYLOAD;
 }
 
-/** UTF-16 units: at most 3 bytes each. */
-export function unitsOf(payload: Payload): number {
-  if (typeof payload === 'string') return payload.length;
-  return payload.reduce((sum, line) => sum + line.length + 1, -1);
+/** At most 3 bytes a UTF-16 unit. */
+function mostBytesOf(payload: Payload): number {
+  return typeof payload === 'string' ? payload.length * 3 : payload.length;
 }
 
 function bytesOf(payload: Payload): number {
-  if (typeof payload === 'string') return Buffer.byteLength(payload);
-  return payload.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, -1);
+  return typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length;
 }

@@ -4,7 +4,7 @@ import { DamageReport } from './damage.js';
 import { realDisk } from './disk.js';
 import { withFaults } from './faults.js';
 import { streamName } from './identity.js';
-import type { Call, Command, Reason, Report, Stats, WorkerInput } from './protocol.js';
+import type { Call, Command, Reason, Report, Stats, Synced, WorkerInput } from './protocol.js';
 import { type Chunk, readChunk } from './reader.js';
 import { recover } from './recover.js';
 import { LogFailed, NoRoom, SegmentWriter } from './writer.js';
@@ -55,9 +55,9 @@ function commit(writer: SegmentWriter, command: Command & { type: 'commit' }): v
   try {
     const first = writer.write(Buffer.from(buffer, 0, used));
     unsynced = { records: unsynced.records + records, bytes: unsynced.bytes + used };
-    if (input.ack === 'fsync') sync(writer);
-    else syncTimer ??= setTimeout(syncLater, MEMORY_SYNC_MS, writer);
-    tell({ type: 'committed', buffer, first, stats: stats(writer) }, [buffer]);
+    const synced = input.ack === 'fsync' ? sync(writer) : null;
+    if (synced === null) syncTimer ??= setTimeout(syncLater, MEMORY_SYNC_MS, writer);
+    tell({ type: 'committed', buffer, first, stats: stats(writer), synced }, [buffer]);
   } catch (error) {
     const refused: Report = {
       type: 'refused',
@@ -70,17 +70,18 @@ function commit(writer: SegmentWriter, command: Command & { type: 'commit' }): v
   }
 }
 
-function sync(writer: SegmentWriter): void {
+function sync(writer: SegmentWriter): Synced {
   const before = performance.now();
   writer.sync();
-  tell({ type: 'synced', ms: performance.now() - before, ...unsynced });
+  const synced = { ms: performance.now() - before, ...unsynced };
   unsynced = { records: 0, bytes: 0 };
+  return synced;
 }
 
 function syncLater(writer: SegmentWriter): void {
   syncTimer = null;
   try {
-    sync(writer);
+    tell({ type: 'synced', synced: sync(writer) });
   } catch (error) {
     fail(error);
   }
@@ -121,7 +122,7 @@ function perform(writer: SegmentWriter, request: Call): Chunk | undefined {
 function finish(writer: SegmentWriter): void {
   if (syncTimer !== null) clearTimeout(syncTimer);
   syncTimer = null;
-  if (unsynced.records > 0) sync(writer);
+  if (unsynced.records > 0) tell({ type: 'synced', synced: sync(writer) });
   writer.close();
 }
 

@@ -10,6 +10,8 @@ import {
 
 export interface BackgroundInput {
   options: Omit<DuckOptions, 'maxConcurrent' | 'threads'>;
+  /** 0: the priority of the others; 5: a third of their time where all want it; 10: a tenth. */
+  nice: number;
   /** One Int32: not 0 ends the statement that runs. */
   stop: SharedArrayBuffer;
 }
@@ -37,6 +39,7 @@ const IDLE_MS = 5_000;
 /** Statements in a thread of its own with an instance of its own: see duck.worker.ts. */
 export class DuckThread {
   private readonly options: BackgroundInput['options'];
+  private readonly nice: number;
   private readonly stop = new SharedArrayBuffer(4);
   private worker: Worker | null = null;
   private readonly waiting = new Map<number, Waiting>();
@@ -44,8 +47,9 @@ export class DuckThread {
   private idleTimer: NodeJS.Timeout | null = null;
   private closed = false;
 
-  constructor(options: BackgroundInput['options']) {
+  constructor(options: BackgroundInput['options'], nice: number) {
     this.options = options;
+    this.nice = nice;
   }
 
   /** Rows of one statement. Rejects with SqlError. */
@@ -79,7 +83,7 @@ export class DuckThread {
   }
 
   private start(): Worker {
-    const input: BackgroundInput = { options: this.options, stop: this.stop };
+    const input: BackgroundInput = { options: this.options, nice: this.nice, stop: this.stop };
     const worker = spawnWorker(import.meta.url, './duck.worker', { workerData: input });
     this.worker = worker;
     worker.on('message', (report: BackgroundReport) => this.settle(report));

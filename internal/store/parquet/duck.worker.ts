@@ -6,13 +6,11 @@ import { SqlError, type SqlErrorKind } from './duck.js';
 import { SteppedDuck } from './duck-steps.js';
 import type { BackgroundInput, BackgroundReport, BackgroundStatement } from './duck-thread.js';
 
-/** The background thread: runs statements one after another, at a low priority. */
+/** A thread that runs statements one after another, at a low priority. */
 const port = known(parentPort, 'parent of the background thread');
 const input = workerData as BackgroundInput;
 const stop = new Int32Array(input.stop);
 
-/** A tenth of what a thread of normal priority gets where both want the processor. */
-const NICE = 10;
 /** Rows of one message: reading a larger one would hold the other side's event loop. */
 const ROWS_PER_MESSAGE = 1_000;
 
@@ -20,7 +18,7 @@ const ROWS_PER_MESSAGE = 1_000;
 function lowerPriority(): void {
   try {
     const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
-    setPriority(thread, NICE);
+    setPriority(thread, input.nice);
   } catch {
     // No such file, or not allowed: the work is the same, only less modest.
   }

@@ -9,6 +9,7 @@ import { codeOf, type LocalObjects } from '../../objects/local.js';
 import type { SealedBatch } from '../store.js';
 import { copyDay, rowLinesSource, selectSpans, spanOfRow } from './copy.js';
 import { type Duck, type Run, SqlError } from './duck.js';
+import type { DuckThread } from './duck-thread.js';
 import type { Inspection } from './inspect.js';
 import type { Inspector } from './inspector.js';
 import { type DaySummary, summarize, writeRowLines } from './rowlines.js';
@@ -22,6 +23,8 @@ import { type DaySummary, summarize, writeRowLines } from './rowlines.js';
  */
 export interface FlushParts {
   duck: Duck;
+  /** For large batches: it gives way to writers. */
+  thread: DuckThread;
   catalog: Catalog;
   objects: LocalObjects;
   inspector: Inspector;
@@ -37,6 +40,9 @@ export interface FlushResult {
   rows: number;
   bytes: number;
 }
+
+/** Below this a batch is written where reads run: it is over before a thread would have begun. */
+const THREAD_ROWS = 5_000;
 
 export class FlushWriter {
   private readonly parts: FlushParts;
@@ -90,12 +96,12 @@ export class FlushWriter {
 
   /** Fills `partitions` as it goes, so that a failure knows what to discard. */
   private async writeFiles(batch: SealedBatch, partitions: Partition[]): Promise<void> {
-    const { duck, tmpDir, ulid } = this.parts;
+    const { tmpDir, ulid } = this.parts;
     const path = join(tmpDir, `${ulid()}.ndjson`);
     try {
       await writeRowLines(path, batch.lines);
       const days = await summarize(batch.events);
-      await duck.session(async (run) => {
+      await this.session(batch.events.length, async (run) => {
         const one = days.length === 1;
         const lines = rowLinesSource(path, batch.longestLine);
         const source = one ? lines : await loadOnce(run, lines);
@@ -103,10 +109,17 @@ export class FlushWriter {
           const copy = { source, whole: one, day };
           partitions.push(await this.writeDay(run, batch, copy));
         }
+        if (!one) await run(DROP_BATCH);
       });
     } finally {
       await rm(path, { force: true });
     }
+  }
+
+  private session(rows: number, task: (run: Run) => Promise<void>): Promise<void> {
+    const { duck, thread } = this.parts;
+    if (rows < THREAD_ROWS) return duck.session(task);
+    return task((sql, values) => thread.run(sql, values));
   }
 
   private async writeDay(run: Run, batch: SealedBatch, copy: DayCopy): Promise<Partition> {
@@ -176,9 +189,14 @@ interface DayCopy {
   day: DaySummary;
 }
 
-/** Many days would parse the lines as many times: they are loaded once then. */
+const DROP_BATCH = 'DROP TABLE batch';
+
+/**
+ * Many days would parse the lines as many times: they are loaded once then. A thread may have the
+ * table of a batch that failed.
+ */
 async function loadOnce(run: Run, source: string): Promise<string> {
-  await run(`CREATE TEMP TABLE batch AS ${source}`);
+  await run(`CREATE OR REPLACE TEMP TABLE batch AS ${source}`);
   return 'SELECT * FROM batch';
 }
 

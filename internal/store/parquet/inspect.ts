@@ -8,6 +8,7 @@ import parquet, {
 } from 'parquetjs-lite';
 import compression from 'parquetjs-lite/lib/compression.js';
 import { COLUMNS } from '../../event/columns.js';
+import { NOTE_KEY } from './note.js';
 
 /**
  * The second reader: looks at a Parquet file with an implementation of the format that is not the
@@ -34,9 +35,6 @@ export interface FileContent {
   /** What flush.ts noted in the file, or ''. */
   note: string;
 }
-
-/** The key of the file's own metadata under which the note stands. */
-export const NOTE_KEY = 'memtrace';
 
 /**
  * Throws the error of the system (with its `code`), or a `DamagedFile` if the bytes are not a

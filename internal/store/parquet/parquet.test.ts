@@ -22,6 +22,24 @@ test('a flush of many days makes one file a day and leaves nothing else', async 
   await under.close();
 });
 
+test('a large batch goes through a thread of its own, and so does the next', async () => {
+  const under = await TestStore.open();
+  const events = (from: number) =>
+    Array.from({ length: 6_000 }, (_, i) => eventAt(day(i % 3, from + i), { sessionId: 's' }));
+  const [first, second] = [events(0), events(10_000)];
+  await under.store.write(batchOf(0, 1, first));
+  await under.store.write(batchOf(1, 2, second));
+  expect(under.store.partitions).toEqual({ live: 6, quarantined: 0 });
+  expect(await under.files('tmp')).toEqual([]);
+  const stats = await under.store.stats(queryOf());
+  expect(stats.count).toBe(12_000);
+  const filter = { sinceUs: day(1), untilUs: day(2) };
+  const page = await under.store.read(queryOf({ filter, order: 'asc', limit: 10_000 }));
+  const ofDay = [...first, ...second].filter(({ timeUs }) => timeUs >= day(1) && timeUs < day(2));
+  expect(page.events).toEqual(ofDay);
+  await under.close();
+});
+
 test('a context read brings what a context shows', async () => {
   const under = await TestStore.open();
   const event = eventAt(day(1), {

@@ -75,7 +75,7 @@ export async function openParquetStore(options: ParquetStoreOptions): Promise<Pa
   await objects.makeFolder('events');
   const spill = join(await realpath(tmpDir), 'duckdb');
   // Of a process that is gone: only the holder of the data directory opens its store.
-  for (const left of [spill, `${spill}-background`]) {
+  for (const left of [spill, `${spill}-background`, `${spill}-flush`]) {
     await rm(left, { recursive: true, force: true });
   }
   await sweepTemporaries(tmpDir, Number.POSITIVE_INFINITY);
@@ -98,6 +98,7 @@ class EmbeddedStore implements ParquetStore {
   private readonly duck: Duck;
   private readonly inspector = new Inspector();
   private readonly flusher: FlushWriter;
+  private readonly flushThread: DuckThread;
   private readonly reader: Reader;
   private readonly garbage: Garbage;
   private readonly rewriter: Rewriter;
@@ -117,16 +118,19 @@ class EmbeddedStore implements ParquetStore {
     const guard = new Guard({ catalog, objects, inspector, onDamage });
     const ulid = () => ulids.next(Math.floor(this.clock.nowUs() / 1000));
     const trust = (id: string) => guard.trust(id);
-    this.flusher = new FlushWriter({ duck, catalog, objects, inspector, tmpDir, ulid, trust });
+    this.flushThread = openThread(options, places, { name: 'flush', nice: FLUSH_NICE });
+    const thread = this.flushThread;
+    const flushParts = { duck, thread, catalog, objects, inspector, tmpDir, ulid, trust };
+    this.flusher = new FlushWriter(flushParts);
     const monoMs = () => this.clock.monoMs();
     const running = new RunningReads(monoMs);
     this.reader = new Reader({ duck, catalog, objects, guard, running });
     this.garbage = new Garbage({ catalog, objects, reads: running, monoMs });
     const { garbage } = this;
     const { inFlight } = this.flusher;
-    const thread = openThread(options, places);
-    const rewriteParts = { thread, catalog, objects, guard, garbage, tmpDir, ulid, inFlight };
-    this.rewriter = new Rewriter(rewriteParts);
+    const background = openThread(options, places, { name: 'background', nice: BACKGROUND_NICE });
+    const rewriteParts = { catalog, objects, guard, garbage, tmpDir, ulid, inFlight };
+    this.rewriter = new Rewriter({ ...rewriteParts, thread: background });
   }
 
   async write(batch: SealedBatch): Promise<void> {
@@ -222,6 +226,7 @@ class EmbeddedStore implements ParquetStore {
     this.closing = true;
     await this.rewriter.close();
     await this.flusher.idle();
+    await this.flushThread.close();
     await this.duck.close();
     await this.inspector.close();
   }
@@ -250,16 +255,24 @@ class EmbeddedStore implements ParquetStore {
   }
 }
 
-/** Within this the background sorts; beyond it, it spills. */
-const BACKGROUND_MEMORY = 256 * 2 ** 20;
+/** Within this a thread sorts; beyond it, it spills. */
+const THREAD_MEMORY = 256 * 2 ** 20;
+/** Upkeep can wait; a flush gives way to writers, but what it lags behind fills the memory. */
+const BACKGROUND_NICE = 10;
+const FLUSH_NICE = 5;
 
-function openThread({ duckdb }: ParquetStoreOptions, places: Places): DuckThread {
+function openThread(
+  { duckdb }: ParquetStoreOptions,
+  places: Places,
+  { name, nice }: { name: string; nice: number },
+): DuckThread {
   const { objects, tmpDir, spill } = places;
-  return new DuckThread({
-    memoryLimitBytes: Math.min(BACKGROUND_MEMORY, duckdb.memoryLimitBytes),
+  const options = {
+    memoryLimitBytes: Math.min(THREAD_MEMORY, duckdb.memoryLimitBytes),
     directories: [objects.root, tmpDir],
-    spillDirectory: `${spill}-background`,
-  });
+    spillDirectory: `${spill}-${name}`,
+  };
+  return new DuckThread(options, nice);
 }
 
 function openDuck({ duckdb }: ParquetStoreOptions, places: Places): Duck {

@@ -2,8 +2,8 @@ import { COLUMNS } from '../../event/columns.js';
 import type { Partition, RowsGone } from '../../metadata/metadata.js';
 import { SORT_ORDER } from './copy.js';
 import { quotePath, quoteText, type SqlCell } from './duck.js';
-import { NOTE_KEY } from './inspect.js';
 import { type Leaving, leavingRows } from './leaving.js';
+import { NOTE_KEY } from './note.js';
 import { Parameters, type PathOf, type Statement } from './sql.js';
 
 /** The statements of a rewrite. Pure. */

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { dayOf } from '../../base/clock.js';
-import type { Event } from '../../event/event.js';
+import type { EventTimes } from '../../event/event.js';
 import { writeAll } from '../../objects/local.js';
 
 /** What the events of one UTC day are known to be before they are written: the check's measure. */
@@ -27,7 +27,7 @@ export async function writeRowLines(path: string, lines: Iterable<Buffer>): Prom
 }
 
 /** What the events of each day are, oldest day first; in slices. */
-export async function summarize(events: readonly Event[]): Promise<DaySummary[]> {
+export async function summarize(events: readonly EventTimes[]): Promise<DaySummary[]> {
   const days = new Map<number, DaySummary>();
   let start = performance.now();
   for (let i = 0; i < events.length; i++) {
@@ -40,7 +40,7 @@ export async function summarize(events: readonly Event[]): Promise<DaySummary[]>
   return [...days.values()].sort((a, b) => a.day - b.day);
 }
 
-function addToDay(days: Map<number, DaySummary>, event: Event): void {
+function addToDay(days: Map<number, DaySummary>, event: EventTimes): void {
   const { timeUs, expiresUs } = event;
   const day = dayOf(timeUs);
   const summary = days.get(day);

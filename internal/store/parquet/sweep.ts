@@ -2,8 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Catalog } from '../../metadata/metadata.js';
 import { codeOf, type LocalObjects } from '../../objects/local.js';
-import { NOTE_KEY } from './inspect.js';
 import type { Inspector } from './inspector.js';
+import { NOTE_KEY } from './note.js';
 
 export interface SweepParts {
   catalog: Catalog;

@@ -123,12 +123,16 @@ export async function context(world: World, org: Org): Promise<void> {
   const body: Record<string, unknown> = { since: 'all', max_memories: maxMemories };
   if (types !== undefined) body['include_types'] = types;
   world.note(`${org.name}: context of ${session} ${describe(body)}`);
-  const answer = await world.api(org).post<Context>(`/sessions/${session}/context`, body);
-  const got = must('a context', answer, 200);
   const filter: Filter = { session_id: session, since: '1970-01-01T00:00:00.000000Z' };
   if (types !== undefined) filter.memory_types = types;
-  const matching = org.model.select(filter).length;
-  same('shown and omitted', got.memory_count + got.omitted_count, matching);
+  const before = org.model.select(filter).length;
+  const answer = await world.api(org).post<Context>(`/sessions/${session}/context`, body);
+  const got = must('a context', answer, 200);
+  // The first one of a server loads the tokenizer, which takes seconds on a busy machine: what
+  // expired meanwhile may have been met or not.
+  const total = got.memory_count + got.omitted_count;
+  const after = org.model.select(filter).length;
+  same('shown and omitted', total, Math.min(before, Math.max(after, total)));
   same('no more than asked for', got.memory_count <= maxMemories, true);
   same('registered', got.registered, org.model.sessions.has(session));
   same('truncated', got.truncated || got.omitted_count === 0, true);
