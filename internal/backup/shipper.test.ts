@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../base/clock.js';
-import { encodeDeletion, encodeEvents } from '../ingest/record.js';
+import { encodeDeletion } from '../ingest/record.js';
 import { openSegmentLog } from '../log/segments/open.js';
 import type { SegmentLog } from '../log/segments/segment-log.js';
 import type { ChangeStore } from '../metadata/changes.js';
