@@ -189,7 +189,8 @@ function registerPrune(backup: Command): void {
     .addHelpText(
       'after',
       '\nWhat is not said is taken from [backup] keep_hourly, keep_daily, keep_weekly and ' +
-        'delete_after_days.\nThe newest backup is always kept. While one is made, no files are removed.\n' +
+        'delete_after_days.\nThe newest backup is always kept. ' +
+        'While one is made, no files are removed.\n' +
         'Exit codes: 0 done, 3 a damaged manifest keeps files from being removed, 1 not done.',
     );
   addConfigFlags(prune).action(async (given: Options) => {
