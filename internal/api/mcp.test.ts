@@ -13,6 +13,7 @@ function starting(env: Record<string, string> = {}) {
     clock: { monoMs: () => 0, nowUs: () => 0 },
     ulids: { next: () => 'id' },
     metrics: { httpDone: () => undefined, rejected: () => undefined },
+    tracer: null,
     log: { debug: () => undefined },
   } as unknown as Host);
 }

@@ -34,9 +34,9 @@ export class Operator {
     return this.parts.transfer;
   }
 
-  /** Moves all that was acknowledged into files. */
+  /** Moves all that was acknowledged so far into files. */
   flush(): Promise<void> {
-    return this.opened.flusher.flush();
+    return this.opened.flusher.flushSoFar();
   }
 
   /** Re-reads every file; see store/parquet/verify.ts. */

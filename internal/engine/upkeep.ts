@@ -13,6 +13,7 @@ export function upkeepOf(host: Omit<Host, 'services'>, opened: Opened) {
   const { config, clock, metrics, log } = host;
   const upkeep = new Upkeep({
     ...opened,
+    flusher: { flush: () => opened.flusher.flushSoFar() },
     store: tracedRewrites(opened.store, host.tracer),
     clock,
     log: opened.held,

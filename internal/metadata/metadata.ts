@@ -293,11 +293,6 @@ export interface Catalog {
    * small transactions; how many.
    */
   sweepSpans(): Promise<number>;
-  /**
-   * By agent id: the newest event time in live partitions; agents without one are absent.
-   * `expiring`: a partition with that time holds expiring rows of the agent: it may be gone.
-   */
-  lastEvents(orgId: string, agentIds: readonly string[]): Promise<Map<string, LastEvent>>;
 }
 
 /** Rows of an organization were erased or expired, and are in no file any more. */
@@ -305,11 +300,6 @@ export interface RowsGone {
   orgId: string;
   /** No such row was ingested later. */
   newestUs: number;
-}
-
-export interface LastEvent {
-  lastUs: number;
-  expiring: boolean;
 }
 
 /** What is kept of a first answer for its Idempotency-Key: ids and counts, never contents. */

@@ -70,20 +70,6 @@ export class Database {
     return this.guard(sql, () => this.prepare(sql).all(...values) as T[]);
   }
 
-  /** Rows one by one; the caller may stop early. No other statement may write meanwhile. */
-  *iterate<T>(sql: string, ...values: Values): IterableIterator<T> {
-    const rows = this.guard(sql, () => this.prepare(sql).iterate(...values) as IterableIterator<T>);
-    try {
-      for (;;) {
-        const next = this.guard(sql, () => rows.next());
-        if (next.done) return;
-        yield next.value;
-      }
-    } finally {
-      rows.return?.();
-    }
-  }
-
   /** The number of rows changed. */
   run(sql: string, ...values: Values): number {
     return this.guard(sql, () => this.prepare(sql).run(...values).changes);

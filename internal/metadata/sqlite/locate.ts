@@ -1,5 +1,5 @@
 import { dayOf, US_PER_DAY } from '../../base/clock.js';
-import type { LastEvent, Located, LocatedPartition, Scope, SpanSum } from '../metadata.js';
+import type { Located, LocatedPartition, Scope, SpanSum } from '../metadata.js';
 import type { Database } from './database.js';
 import { read } from './operation.js';
 import { epochs, PARTITION_COLUMNS } from './partitions.js';
@@ -8,9 +8,6 @@ import { epochs, PARTITION_COLUMNS } from './partitions.js';
 export function locateOperations(db: Database) {
   return {
     locate: read((scope: Scope): Located => db.snapshot(() => locate(db, scope))),
-    lastEvents: read((orgId: string, agentIds: readonly string[]) =>
-      db.snapshot(() => lastEvents(db, orgId, agentIds)),
-    ),
   };
 }
 
@@ -124,44 +121,4 @@ function toLocated(row: LocatedRow): LocatedPartition {
   } = row;
   const sum = { firstUs, lastUs, rows, decisions, entities, sessions, errors, minExpiresUs };
   return agentId === null ? { ...partition, sum } : { ...partition, sum, agentId };
-}
-
-function lastEvents(
-  db: Database,
-  orgId: string,
-  agentIds: readonly string[],
-): Map<string, LastEvent> {
-  const found = new Map<string, LastEvent>();
-  const org = orgSeq(db, orgId);
-  if (org === undefined) return found;
-  for (const id of agentIds) {
-    const agent = agentSeq(db, org, id);
-    const last = agent === undefined ? null : lastEvent(db, agent);
-    if (last) found.set(id, last);
-  }
-  return found;
-}
-
-/** Spans lie within one day, so the newest day with a live partition decides: no further walk. */
-function lastEvent(db: Database, agent: number): LastEvent | null {
-  const rows = db.iterate<{ day: number; lastUs: number; expiring: number }>(
-    `SELECT s.day, s.last_us AS lastUs, s.min_expires_us IS NOT NULL AS expiring
-       FROM agent_spans s CROSS JOIN partitions p ON p.seq = s.partition_seq
-       WHERE s.agent_seq = ? AND p.state = 'live' ORDER BY s.day DESC`,
-    agent,
-  );
-  let newestDay = 0;
-  let newest: LastEvent | null = null;
-  for (const { day, lastUs, expiring } of rows) {
-    if (newest && day < newestDay) break;
-    newestDay = day;
-    newest = newerOf(newest, { lastUs, expiring: expiring === 1 });
-  }
-  return newest;
-}
-
-function newerOf(a: LastEvent | null, b: LastEvent): LastEvent {
-  if (!a || b.lastUs > a.lastUs) return b;
-  if (b.lastUs < a.lastUs) return a;
-  return { lastUs: a.lastUs, expiring: a.expiring || b.expiring };
 }

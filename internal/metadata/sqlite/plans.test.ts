@@ -53,7 +53,6 @@ async function everyRequest(metadata: Metadata): Promise<void> {
   await catalog.locate({ ...window, agentIds: ['crawler'] });
   await catalog.locate({ ...window, sessionId: 's1' });
   await catalog.locate({ ...window, sessionId: 's1', agentIds: ['crawler'] });
-  await catalog.lastEvents('org_acme', ['crawler']);
   await catalog.replace(['par_1'], []);
 }
 

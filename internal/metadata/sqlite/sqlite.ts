@@ -204,7 +204,6 @@ function catalog(rpc: Rpc): Catalog {
     replaceDedupRuns: (removed, added) =>
       rpc.call('partitions', 'replaceDedupRuns', removed, added),
     sweepSpans: () => sweepSpans(rpc),
-    lastEvents: (orgId, agentIds) => rpc.call('locate', 'lastEvents', orgId, agentIds),
   };
 }
 

@@ -71,7 +71,7 @@ function visit(db: Database, dead: ReadonlySet<number>, { table, after }: SweepP
   const doomed: Value[][] = [];
   let last = after;
   let visited = 0;
-  for (const row of db.iterate<KeyRow>(sql, ...(after ?? []))) {
+  for (const row of db.all<KeyRow>(sql, ...(after ?? []))) {
     last = Object.values(row);
     visited += 1;
     if (dead.has(row.partition_seq) && doomed.push(last) >= DELETED_ROWS) break;
