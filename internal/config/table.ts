@@ -9,6 +9,7 @@ import {
   type Section,
   text,
 } from './option.js';
+import { SCRUB } from './scrub.js';
 
 /**
  * THE option table. A row yields the TOML key, the environment variable (MEMTRACE_SECTION_KEY),
@@ -311,6 +312,7 @@ const TABLE = {
       }),
     },
   },
+  scrub: SCRUB,
   backup: {
     text: 'Copies of everything in another place: memtrace backup, memtrace restore.',
     options: {

@@ -173,7 +173,7 @@ export class Engine implements Host {
     await opened.dedup.close();
     await opened.wal.close();
     await opened.store.close();
-    await wired?.upkeep.ended();
+    await wired.ended();
     await opened.metadata.close();
     await opened.lock.release();
     await this.tracer?.close(LAST_SPANS_MS);

@@ -18,6 +18,7 @@ import type { Upkeep } from '../upkeep/upkeep.js';
 import { Backups } from './backup.js';
 import type { Opened } from './opened.js';
 import { Operator } from './operator.js';
+import { scrubberOf } from './scrub.js';
 import type { Host, Services } from './services.js';
 import { tracedLog, tracedStore } from './tracing.js';
 import { transferOf } from './transfer.js';
@@ -31,6 +32,8 @@ export interface Wired {
   upkeep: Upkeep;
   /** Ends what runs by itself. */
   close(): Promise<void>;
+  /** Once the store is closed: nothing asks the catalog any more. */
+  ended(): Promise<void>;
 }
 
 /** How many flushes' worth of rows may wait before writers do. */
@@ -91,8 +94,11 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   auth.start();
   host.metrics.observe('memtrace_inflight_bytes', () => services.bodies.inUse);
   const backups = new Backups(host, opened);
+  const scrubber = scrubberOf(host, opened);
+  scrubber?.start();
   const close = async () => {
     upkeep.stop();
+    scrubber?.stop();
     await backups.close();
     await auth.stop();
     await context.close();
@@ -100,7 +106,11 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
   const transfer = transferOf(host, opened, { recall, ingest });
   const parts = { keys: services.keys, forget, auth, clock, upkeep, backups, transfer };
   const operator = new Operator(opened, parts);
-  return { services, operator, upkeep, close };
+  const ended = async () => {
+    await upkeep.ended();
+    await scrubber?.ended();
+  };
+  return { services, operator, upkeep, close, ended };
 }
 
 function recallOf(host: Omit<Host, 'services'>, opened: Opened): Recall {

@@ -284,6 +284,9 @@ export interface Catalog {
   /** All partitions of any state, by day then id. */
   partitions(): Promise<Partition[]>;
   quarantine(partitionId: string, reason: string): Promise<void>;
+  /** When the scrubber last read which partition; those that it never did are absent. */
+  checks(): Promise<FileCheck[]>;
+  noteCheck(check: FileCheck): Promise<void>;
   /** Oldest first. */
   dedupRuns(): Promise<DedupRunRow[]>;
   /** ONE transaction: merged or expired runs leave, merged ones come. */
@@ -293,6 +296,12 @@ export interface Catalog {
    * small transactions; how many.
    */
   sweepSpans(): Promise<number>;
+}
+
+/** A partition's bytes were compared with its checksum. */
+export interface FileCheck {
+  id: string;
+  checkedUs: number;
 }
 
 /** Rows of an organization were erased or expired, and are in no file any more. */

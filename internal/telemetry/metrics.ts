@@ -23,6 +23,8 @@ const GAUGES = {
   memtrace_backup_wal_lag_seconds:
     'Age of the oldest durable record that is not in the target yet; 0 if all are.',
   memtrace_backup_unshipped_bytes: 'Bytes of the log that are not in the target yet.',
+  memtrace_scrub_oldest_seconds:
+    'How long ago the file was read that the scrubber waits with the longest; 0 without a file.',
   memtrace_queries_running: 'Queries being executed.',
   memtrace_queries_queued: 'Queries waiting for a place.',
   memtrace_ready: '1 ready, 0.5 degraded, 0 not ready, as /ready says.',
@@ -120,6 +122,15 @@ export class Metrics {
     'Bytes of the files that merges made.',
   );
 
+  private readonly scrubbedBytes = this.counter(
+    'memtrace_scrub_bytes_total',
+    'Bytes of Parquet files that were read again to find damage.',
+  );
+  private readonly scrubDamaged = this.counter(
+    'memtrace_scrub_damaged_files_total',
+    'Damaged Parquet files that were found by reading them again.',
+  );
+
   private readonly backupFailures = this.counter(
     'memtrace_backup_failures_total',
     'Backups, and shipments of the log, that failed.',
@@ -142,6 +153,12 @@ export class Metrics {
       labels: ['version'],
       read: () => [{ labels: { version }, value: 1 }],
     });
+  }
+
+  /** A file was read again; `damaged`: it was put into quarantine. */
+  scrubbed(bytes: number, damaged: boolean): void {
+    this.scrubbedBytes.add(bytes);
+    if (damaged) this.scrubDamaged.add();
   }
 
   /** So many events were acknowledged. */

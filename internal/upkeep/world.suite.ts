@@ -103,7 +103,7 @@ export class UpkeepWorld {
   private deleted = 0;
   private flusher: Flusher;
   private ingest: Ingest;
-  private readonly dir: string;
+  readonly dir: string;
   private readonly change: (catalog: Catalog) => Catalog;
 
   private constructor(dir: string, hands: Hands, options: WorldOptions) {

@@ -233,6 +233,10 @@ export const MIGRATIONS: readonly string[] = [
   -- The last epoch of a run's keys: through is a position of it.
   ALTER TABLE dedup_runs ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- When the bytes of a file were last compared with its checksum; 0: not since it was made.
+  ALTER TABLE partitions ADD COLUMN checked_us INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** 0 for a file without a schema. */

@@ -1,6 +1,6 @@
 import { Fault } from '../../fault/fault.js';
 import type { Epoch } from '../epochs.js';
-import type { DedupRunRow, FlushCommit, Partition, RowsGone } from '../metadata.js';
+import type { DedupRunRow, FileCheck, FlushCommit, Partition, RowsGone } from '../metadata.js';
 import type { Database } from './database.js';
 import { read, write } from './operation.js';
 import type { Staging } from './staging.js';
@@ -48,6 +48,12 @@ export function partitionOperations(db: Database, staging: Staging) {
     ),
     quarantine: write((id: string, reason: string) => {
       db.run("UPDATE partitions SET state = 'quarantined', reason = ? WHERE id = ?", reason, id);
+    }),
+    checks: read(() =>
+      db.all<FileCheck>('SELECT id, checked_us AS checkedUs FROM partitions WHERE checked_us > 0'),
+    ),
+    noteCheck: write(({ id, checkedUs }: FileCheck) => {
+      db.run('UPDATE partitions SET checked_us = ? WHERE id = ?', checkedUs, id);
     }),
     dedupRuns: read(() =>
       db.all<DedupRunRow>(

@@ -187,6 +187,8 @@ function keyStore(rpc: Rpc): KeyStore {
 
 function catalog(rpc: Rpc): Catalog {
   return {
+    checks: () => rpc.call('partitions', 'checks'),
+    noteCheck: (check) => rpc.call('partitions', 'noteCheck', check),
     position: (stream) => rpc.call('partitions', 'position', stream),
     beginStream: (stream) => rpc.call('partitions', 'beginStream', stream),
     locate: (scope) => rpc.call('locate', 'locate', scope),

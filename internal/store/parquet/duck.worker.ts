@@ -1,7 +1,6 @@
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { known } from '../../base/assert.js';
+import { lowerPriority } from '../../base/priority.js';
 import { SqlError, type SqlErrorKind } from './duck.js';
 import { SteppedDuck } from './duck-steps.js';
 import type { BackgroundInput, BackgroundReport, BackgroundStatement } from './duck-thread.js';
@@ -13,16 +12,6 @@ const stop = new Int32Array(input.stop);
 
 /** Rows of one message: reading a larger one would hold the other side's event loop. */
 const ROWS_PER_MESSAGE = 1_000;
-
-/** Linux only, where a thread has a priority of its own; elsewhere it stays as it is. */
-function lowerPriority(): void {
-  try {
-    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
-    setPriority(thread, input.nice);
-  } catch {
-    // No such file, or not allowed: the work is the same, only less modest.
-  }
-}
 
 async function answer(duck: Promise<SteppedDuck>, statement: BackgroundStatement): Promise<void> {
   const { ticket, sql, values } = statement;
@@ -41,7 +30,7 @@ async function answer(duck: Promise<SteppedDuck>, statement: BackgroundStatement
   }
 }
 
-lowerPriority();
+lowerPriority(input.nice);
 const opening = SteppedDuck.open(input.options, () => Atomics.load(stop, 0) !== 0);
 opening.catch(() => undefined);
 let last: Promise<void> = Promise.resolve();

@@ -1,6 +1,7 @@
 import { Fault } from '../../fault/fault.js';
 import type { Catalog, Partition } from '../../metadata/metadata.js';
 import type { LocalObjects } from '../../objects/local.js';
+import type { Inspection } from './inspect.js';
 import { InspectError, type Inspector } from './inspector.js';
 
 /**
@@ -23,6 +24,9 @@ export interface Damage {
   key: string;
   reason: string;
 }
+
+/** Takes the checksum of the file at a path. */
+export type Look = (path: string) => Promise<Inspection>;
 
 export type Verdict =
   | 'whole'
@@ -86,8 +90,18 @@ export class Guard {
     return verdict;
   }
 
-  private async judge(file: Partition): Promise<Verdict> {
-    const reason = await this.defectOf(file);
+  /**
+   * The verdict on a file by a look of somebody's own: it was whole once, and may be so no more.
+   * Reads do not wait for it. Rejects with `store_unavailable` if it cannot tell.
+   */
+  async scrub(file: Partition, look: Look): Promise<Verdict> {
+    const verdict = await this.judge(file, look);
+    if (verdict === 'damaged') this.whole.delete(file.id);
+    return verdict;
+  }
+
+  private async judge(file: Partition, look: Look = this.look): Promise<Verdict> {
+    const reason = await this.defectOf(file, look);
     if (reason === null) {
       this.whole.add(file.id);
       return 'whole';
@@ -102,10 +116,12 @@ export class Guard {
     return 'damaged';
   }
 
-  private async defectOf(file: Partition): Promise<string | null> {
-    const { objects, inspector } = this.parts;
+  private readonly look: Look = (path) => this.parts.inspector.inspect(path, 'checksum');
+
+  private async defectOf(file: Partition, look: Look): Promise<string | null> {
+    const { objects } = this.parts;
     try {
-      const { checksum, bytes } = await inspector.inspect(objects.path(file.key), 'checksum');
+      const { checksum, bytes } = await look(objects.path(file.key));
       if (bytes !== file.bytes) return `${bytes} bytes instead of ${file.bytes}`;
       return checksum === file.checksum ? null : 'the checksum differs from the catalog';
     } catch (error) {

@@ -1,21 +1,24 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { known } from '../../base/assert.js';
+import { lowerPriority } from '../../base/priority.js';
 import { inspectFile } from './inspect.js';
 import type { InspectAnswer, InspectRequest } from './inspector.js';
 
 const port = known(parentPort, 'the port of the worker');
+if (workerData === 'background') lowerPriority();
 
-port.on('message', async ({ ticket, path, depth }: InspectRequest) => {
-  port.postMessage(await answer(ticket, path, depth));
+port.on('message', async (request: InspectRequest) => {
+  port.postMessage(await answer(request));
 });
 
-async function answer(
-  ticket: number,
-  path: string,
-  depth: InspectRequest['depth'],
-): Promise<InspectAnswer> {
+async function answer({
+  ticket,
+  path,
+  depth,
+  bytesPerSecond,
+}: InspectRequest): Promise<InspectAnswer> {
   try {
-    return { ticket, inspection: await inspectFile(path, depth) };
+    return { ticket, inspection: await inspectFile(path, depth, bytesPerSecond) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';

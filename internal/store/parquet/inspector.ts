@@ -6,6 +6,7 @@ export interface InspectRequest {
   ticket: number;
   path: string;
   depth: Depth;
+  bytesPerSecond?: number;
 }
 
 export type InspectAnswer =
@@ -33,15 +34,20 @@ export class Inspector {
   private worker: Worker | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private nextTicket = 0;
+  private readonly priority: 'normal' | 'background';
+
+  constructor(priority: 'normal' | 'background' = 'normal') {
+    this.priority = priority;
+  }
 
   /** Rejects with InspectError. */
-  inspect(path: string, depth: Depth): Promise<Inspection> {
+  inspect(path: string, depth: Depth, bytesPerSecond?: number): Promise<Inspection> {
     const worker = this.worker ?? this.start();
     const ticket = this.nextTicket++;
     worker.ref();
     return new Promise((resolve, reject) => {
       this.waiting.set(ticket, { resolve, reject });
-      worker.postMessage({ ticket, path, depth } satisfies InspectRequest);
+      worker.postMessage({ ticket, path, depth, bytesPerSecond } satisfies InspectRequest);
     });
   }
 
@@ -50,7 +56,7 @@ export class Inspector {
   }
 
   private start(): Worker {
-    const worker = spawnWorker(import.meta.url, './inspect.worker');
+    const worker = spawnWorker(import.meta.url, './inspect.worker', { workerData: this.priority });
     this.worker = worker;
     worker.on('message', (answer: InspectAnswer) => this.settle(answer));
     worker.on('error', (error) => this.fail(worker, error.message));

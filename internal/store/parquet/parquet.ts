@@ -19,7 +19,7 @@ import { DuckThread } from './duck-thread.js';
 import { Reader } from './execute.js';
 import { type FlushResult, FlushWriter } from './flush.js';
 import { Garbage, RunningReads } from './garbage.js';
-import { type Damage, Guard } from './guard.js';
+import { type Damage, Guard, type Verdict } from './guard.js';
 import { Inspector } from './inspector.js';
 import { type RewriteOrder, Rewriter, type Rewritten } from './rewrite.js';
 import { type SweepReport, sweep, sweepTemporaries } from './sweep.js';
@@ -53,6 +53,8 @@ export interface ParquetStore extends Store {
   /** How many files the catalog names, by state. */
   readonly partitions: { readonly live: number; readonly quarantined: number };
   verify(options?: VerifyOptions): Promise<VerifyReport>;
+  /** Compares the bytes of a file with its checksum, in the background; see guard.ts. */
+  scrub(file: Partition, bytesPerSecond: number): Promise<Verdict>;
   /** Removes what crashes left; see sweep.ts. To be called after the start and now and then. */
   sweep(): Promise<SweepReport>;
   /** Makes one file of some without the rows that leave; see rewrite.ts. One at a time. */
@@ -97,6 +99,8 @@ class EmbeddedStore implements ParquetStore {
   private readonly clock: Clock;
   private readonly duck: Duck;
   private readonly inspector = new Inspector();
+  private readonly scrubber = new Inspector('background');
+  private readonly guard: Guard;
   private readonly flusher: FlushWriter;
   private readonly flushThread: DuckThread;
   private readonly reader: Reader;
@@ -115,7 +119,8 @@ class EmbeddedStore implements ParquetStore {
     const { objects, tmpDir } = places;
     const { catalog, ulids } = options;
     const onDamage = (damage: Damage) => this.damaged(damage);
-    const guard = new Guard({ catalog, objects, inspector, onDamage });
+    this.guard = new Guard({ catalog, objects, inspector, onDamage });
+    const { guard } = this;
     const ulid = () => ulids.next(Math.floor(this.clock.nowUs() / 1000));
     const trust = (id: string) => guard.trust(id);
     this.flushThread = openThread(options, places, { name: 'flush', nice: FLUSH_NICE });
@@ -175,6 +180,12 @@ class EmbeddedStore implements ParquetStore {
     );
   }
 
+  scrub(file: Partition, bytesPerSecond: number): Promise<Verdict> {
+    this.refuseAfterClose();
+    const look = (path: string) => this.scrubber.inspect(path, 'checksum', bytesPerSecond);
+    return this.guard.scrub(file, look);
+  }
+
   async sweep(): Promise<SweepReport> {
     const { inspector, places, flusher, options } = this;
     const report = await sweep({
@@ -229,6 +240,7 @@ class EmbeddedStore implements ParquetStore {
     await this.flushThread.close();
     await this.duck.close();
     await this.inspector.close();
+    await this.scrubber.close();
   }
 
   private damaged(damage: Damage): void {
