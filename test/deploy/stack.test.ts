@@ -36,7 +36,13 @@ describe.skipIf(missing('Prometheus, Alertmanager or an exporter', ...needed))('
   let server: TestServer;
 
   beforeAll(async () => {
-    server = await startServer({ env: { MEMTRACE_BUFFER_MAX_AGE: '2s' } });
+    server = await startServer({
+      env: {
+        MEMTRACE_BUFFER_MAX_AGE: '2s',
+        MEMTRACE_BACKUP_TARGET: tempDir('memtrace-stack-backup-'),
+        MEMTRACE_BACKUP_WAL_EVERY: '1s',
+      },
+    });
     for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
     const local = (port: number) => `127.0.0.1:${port}`;
     await launch(String(nodeExporter), [`--web.listen-address=${local(ports.node)}`], '/metrics');
