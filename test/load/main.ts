@@ -6,22 +6,31 @@ import { allOf, describe, drive, mean, type Stretch } from './drive.js';
 import { type Box, smallBox } from './limits.js';
 import { Mix, type Share } from './mix.js';
 
-const USAGE = `npm run load:box -- [--minutes 10] [--rate 300] [--preload 200000] [--no-ramp]
+const USAGE = `npm run load:box -- [--minutes 10] [--rate 300] [--reads 20] [--preload 200000] [--no-ramp]
 npm run load:memory -- [--minutes 60]`;
 
-/** What a fleet of agents asks of one box. */
-const AGENTS_MIX: readonly Share[] = [
-  { kind: 'create', weight: 45 },
-  { kind: 'batch', weight: 5 },
-  { kind: 'ndjson', weight: 0.3 },
-  { kind: 'list session', weight: 12 },
-  { kind: 'agent newest', weight: 8 },
-  { kind: 'search', weight: 5 },
-  { kind: 'context', weight: 12 },
-  { kind: 'get', weight: 8 },
-  { kind: 'stats', weight: 2 },
-  { kind: 'session', weight: 2.7 },
+/** What agents write while they work, and what they read when they begin or look back. */
+const WRITES: readonly Share[] = [
+  { kind: 'create', weight: 85 },
+  { kind: 'batch', weight: 9 },
+  { kind: 'ndjson', weight: 0.6 },
+  { kind: 'session', weight: 5.4 },
 ];
+const READS: readonly Share[] = [
+  { kind: 'context', weight: 26 },
+  { kind: 'list session', weight: 26 },
+  { kind: 'agent newest', weight: 17 },
+  { kind: 'get', weight: 17 },
+  { kind: 'search', weight: 10 },
+  { kind: 'stats', weight: 4 },
+];
+
+/** A fleet of agents: `percent` of its requests are reads. */
+function agentsMix(percent: number): Share[] {
+  const part = (shares: readonly Share[], of: number) =>
+    shares.map(({ kind, weight }) => ({ kind, weight: weight * of }));
+  return [...part(WRITES, 100 - percent), ...part(READS, percent)];
+}
 /** Of 100 requests a second: 1,000 events written and 50 reads. */
 const STEADY_MIX: readonly Share[] = [
   { kind: 'batch', weight: 50 },
@@ -65,6 +74,7 @@ async function main(): Promise<void> {
       profile: { type: 'string', default: 'box' },
       minutes: { type: 'string' },
       rate: { type: 'string', default: '300' },
+      reads: { type: 'string', default: '20' },
       preload: { type: 'string', default: '200000' },
       ramp: { type: 'boolean', default: true },
       seed: { type: 'string' },
@@ -77,7 +87,8 @@ async function main(): Promise<void> {
   const steady = values.profile === 'memory';
   const minutes = Number(values.minutes ?? (steady ? 60 : 10));
   const box = smallBox(GIB);
-  console.log(box.described);
+  const share = steady ? 50 : values.reads;
+  console.log(`${box.described}; ${share} % of the requests are reads`);
   const dataDir = tempDir('memtrace-load-');
   const server = await startServer({
     dataDir,
@@ -86,7 +97,8 @@ async function main(): Promise<void> {
       : BOX_ENV,
     onSpawn: (pid) => box.enter(pid),
   });
-  const mix = new Mix(server, steady ? STEADY_MIX : AGENTS_MIX, seed);
+  const shares = steady ? STEADY_MIX : agentsMix(Number(values.reads));
+  const mix = new Mix(server, shares, seed);
   try {
     await mix.preload(Number(values.preload));
     const rate = steady ? STEADY_RATE : Number(values.rate);
