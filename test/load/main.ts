@@ -6,7 +6,8 @@ import { allOf, describe, drive, mean, type Stretch } from './drive.js';
 import { type Box, smallBox } from './limits.js';
 import { Mix, type Share } from './mix.js';
 
-const USAGE = `npm run load:box -- [--minutes 10] [--rate 300] [--reads 20] [--preload 200000] [--no-ramp]
+const USAGE = `npm run load:box -- [--minutes 10] [--rate 300] [--reads 20] [--no-ramp]
+                    [--preload 200000] [--seed n]
 npm run load:memory -- [--minutes 60]`;
 
 /** What agents write while they work, and what they read when they begin or look back. */
