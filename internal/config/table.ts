@@ -271,11 +271,15 @@ const TABLE = {
         max: '1TiB',
         zero: 'a quarter of the memory of the container or machine, from 128MiB to 1GiB',
       }),
-      threads: int(2, 'Threads of the query engine.', {
-        min: 0,
-        max: 1_024,
-        zero: 'as many as the machine has cores',
-      }),
+      threads: int(
+        1,
+        'Threads of the query engine. More answer one large search sooner, and writers later.',
+        {
+          min: 0,
+          max: 1_024,
+          zero: 'as many as the machine has cores',
+        },
+      ),
     },
   },
   compaction: {
