@@ -36,6 +36,9 @@ test('an escape is kept whole or left out', () => {
   for (const at of [3, 4, 5]) expect(cutPlace('ab&lt;c', at)).toBe(2);
   expect(cutPlace('ab&lt;c', 6)).toBe(6);
   expect(cutPlace('ab&amp;c', 6)).toBe(2);
+  // Behind it comes `…`, beside which they would close an emphasis.
+  expect(cutPlace('__init__x', 8)).toBe(6);
+  expect(cutPlace('a\\_\\_b', 5)).toBe(5);
   fc.assert(
     fc.property(hostileText, fc.nat(300), (raw, at) => {
       const text = escapeText(raw);

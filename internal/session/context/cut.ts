@@ -8,9 +8,20 @@ const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
 const LOOK_BACK = 256;
 const LOOK_AHEAD = 32;
 
-/** The greatest place at or before `at` where escaped text may end. */
+/** The greatest place at or before `at` where escaped text may end, and `…` follow. */
 export function cutPlace(text: string, at: number): number {
-  return outsideEscape(text, graphemeStart(text, at));
+  return beforeUnderscores(text, outsideEscape(text, graphemeStart(text, at)));
+}
+
+/**
+ * An underscore between letters is not escaped, as it means nothing there. With `…` behind it, it
+ * could close an emphasis.
+ */
+function beforeUnderscores(text: string, at: number): number {
+  if (at >= text.length) return at;
+  let end = at;
+  while (text.charAt(end - 1) === '_' && text.charAt(end - 2) !== '\\') end -= 1;
+  return end;
 }
 
 /** The start of the grapheme cluster that holds the UTF-16 unit `at`; `at` if one starts there. */
