@@ -164,8 +164,8 @@ export const exportMemories: Operation = {
   summary: 'Export memories as lines',
   description: `
 Oldest first, without pages, however many there are. The last line is \`{"end":true,"count":n}\`:
-where it is missing, the stream was cut. It has \`incomplete\` and \`incomplete_window\`, as a page of
-memories has, if a damaged file had to be left out.`,
+where it is missing, the stream was cut. It has \`incomplete\` and \`incomplete_window\`, as a
+page of memories has, if a damaged file had to be left out.`,
   query: filters,
   answers: {
     200: {

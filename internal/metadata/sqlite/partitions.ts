@@ -56,12 +56,7 @@ export function partitionOperations(db: Database, staging: Staging) {
     quarantine: write((id: string, reason: string) => {
       db.run("UPDATE partitions SET state = 'quarantined', reason = ? WHERE id = ?", reason, id);
     }),
-    quarantined: read(() =>
-      db.all<QuarantinedPartition>(
-        `SELECT ${PARTITION_COLUMNS}, p.reason FROM partitions p
-           WHERE p.state = 'quarantined' ORDER BY p.day, p.id`,
-      ),
-    ),
+    quarantined: read(() => quarantined(db)),
     discard: write((removed: readonly string[], gone: readonly RowsGone[]) => {
       if (!removed.every((id) => stateOf(db, id) === 'quarantined')) return false;
       for (const id of removed) removePartition(db, id);
@@ -89,6 +84,13 @@ export function partitionOperations(db: Database, staging: Staging) {
       for (const run of added) addDedupRun(db, run, newest);
     }),
   };
+}
+
+function quarantined(db: Database): QuarantinedPartition[] {
+  return db.all<QuarantinedPartition>(
+    `SELECT ${PARTITION_COLUMNS}, p.reason FROM partitions p
+       WHERE p.state = 'quarantined' ORDER BY p.day, p.id`,
+  );
 }
 
 function position(db: Database, stream: string): number | undefined {
