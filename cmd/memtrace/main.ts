@@ -10,6 +10,7 @@ import { registerKey } from './key.js';
 import { registerMcp } from './mcp.js';
 import { registerOrg } from './org.js';
 import { EXIT, failWith, print } from './output.js';
+import { registerQuarantine } from './quarantine.js';
 import { registerRestore } from './restore.js';
 import { registerVerify } from './verify.js';
 
@@ -29,6 +30,7 @@ function program(): Command {
   registerOrg(memtrace);
   registerKey(memtrace);
   registerVerify(memtrace);
+  registerQuarantine(memtrace);
   registerCompact(memtrace);
   registerBackup(memtrace);
   registerRestore(memtrace);

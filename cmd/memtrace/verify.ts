@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { VerifyReport } from '../../internal/store/parquet/verify.js';
+import type { VerifyProgress, VerifyReport } from '../../internal/store/parquet/verify.js';
 import { addConfigFlags } from './config.js';
 import { operate } from './operate.js';
 import { EXIT, print } from './output.js';
+import { ProgressBar } from './progress.js';
 import { configOf } from './store.js';
 
 interface Options {
@@ -19,13 +20,14 @@ export function registerVerify(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', `\nExit codes: 0 whole, 3 damage found, 1 it could not be checked.`);
   addConfigFlags(verify).action(async ({ json, deep }: Options) => {
+    const bar = new ProgressBar(process.stderr);
     const report = await operate<VerifyReport>(configOf(verify), {
       command: 'verify',
       args: { deep: deep === true },
       onProgress: (progress) => {
-        if (!json && process.stderr.isTTY) process.stderr.write(`\r${JSON.stringify(progress)}`);
+        if (!json) bar.show(progress as VerifyProgress);
       },
-    });
+    }).finally(() => bar.clear());
     if (json) print(report);
     else describe(report);
     if (report.findings.some(({ severity }) => severity === 'damage')) {

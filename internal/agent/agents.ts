@@ -6,6 +6,8 @@ import { Fault } from '../fault/fault.js';
 import type { AnswerKey, Answers } from '../ingest/answers.js';
 import type { Agent, Metadata, PageAfter } from '../metadata/metadata.js';
 import type { Reader, Recall, Stats } from '../recall/recall.js';
+import { bothIncomplete } from '../store/incomplete.js';
+import type { Incomplete } from '../store/store.js';
 
 /** The verbs of agents: a registration is optional, memories go by the literal agent_id. */
 export interface AgentParts {
@@ -19,6 +21,8 @@ export interface AgentParts {
 export interface AgentView extends Agent {
   /** The newest event time of its id or name, if it still has one. */
   lastActiveUs: number | null;
+  /** Damaged files that may hold a newer one. */
+  incomplete?: Incomplete;
 }
 
 export interface AgentStats {
@@ -30,6 +34,8 @@ export interface AgentStats {
   activeSessions: number;
   lastActiveUs: number | null;
   memoryTypes: Record<string, number>;
+  /** Damaged files that are not counted. */
+  incomplete?: Incomplete;
 }
 
 interface KeptAgent {
@@ -104,6 +110,7 @@ export class Agents {
       activeSessions: sessions.active,
       lastActiveUs: all.lastUs,
       memoryTypes: nonZero(all.byType),
+      incomplete: bothIncomplete(all.incomplete, day.incomplete),
     };
   }
 
@@ -111,9 +118,14 @@ export class Agents {
     const ids = agents.flatMap(({ id, name }) => [id, name]);
     const last = await this.parts.recall.lastEvents(readerOf(caller), ids);
     return agents.map((agent) => {
-      const times = [agent.id, agent.name].map((id) => last.get(id) ?? Number.NEGATIVE_INFINITY);
-      const newest = Math.max(...times);
-      return { ...agent, lastActiveUs: Number.isFinite(newest) ? newest : null };
+      const found = [agent.id, agent.name].flatMap((id) => last.get(id) ?? []);
+      const newest = Math.max(...found.map(({ lastUs }) => lastUs ?? Number.NEGATIVE_INFINITY));
+      const lastActiveUs = Number.isFinite(newest) ? newest : null;
+      const view: AgentView = { ...agent, lastActiveUs };
+      for (const { incomplete } of found) {
+        view.incomplete = bothIncomplete(view.incomplete, incomplete);
+      }
+      return view;
     });
   }
 }

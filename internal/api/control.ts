@@ -24,6 +24,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   verify: (operator, { deep }, onProgress) => operator.verify({ deep: deep === true, onProgress }),
   compact: (operator, { day, dryRun }, onProgress) =>
     operator.compact({ day: dayOfText(day), dryRun: dryRun === true }, onProgress),
+  'quarantine-list': (operator) => operator.quarantined(),
+  'quarantine-drop': (operator, { keys }) =>
+    operator.dropQuarantined(keys === null ? null : textsOf(keys)),
   'backup-create': (operator, args, onProgress) => {
     const { to, incremental, settings } = args;
     const kind = incremental === true ? 'incremental' : 'full';
@@ -41,6 +44,12 @@ function dayOfText(text: unknown): number | undefined {
   const ms = /^\d{4}-\d\d-\d\d$/.test(String(text)) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(ms)) throw new Fault('invalid_field', `not a day like 2026-11-21: ${text}`);
   return dayOf(ms * US_PER_MS);
+}
+
+/** Anything but a list of texts is refused: it must never stand for all. */
+function textsOf(value: unknown): string[] {
+  if (Array.isArray(value) && value.length > 0) return value.map(String);
+  throw new Fault('invalid_field', 'keys must be a list of keys, or null for all');
 }
 
 export interface ControlSocket {

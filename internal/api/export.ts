@@ -1,5 +1,6 @@
 import type { Event } from '../event/event.js';
 import { memoryJson } from '../event/json.js';
+import { bothIncomplete } from '../store/incomplete.js';
 import type { Incomplete } from '../store/store.js';
 import type { Reply } from './http.js';
 import type { ApiRequest } from './request.js';
@@ -31,7 +32,7 @@ export async function lines(request: ApiRequest, pages: AsyncIterable<ExportPage
         return;
       }
       const { events } = next.value;
-      incomplete ??= next.value.incomplete;
+      incomplete = bothIncomplete(incomplete, next.value.incomplete);
       count += events.length;
       if (events.length > 0) controller.enqueue(encoder.encode(textOf(events)));
       next = await iterator.next();

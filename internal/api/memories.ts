@@ -196,9 +196,10 @@ export async function forgetOne(request: ApiRequest): Promise<Reply> {
 export async function forgetMatching(request: ApiRequest): Promise<Reply> {
   const { services, caller, host } = request;
   const filter = decodeDeletionQuery(queryOf(request), host.clock.nowUs());
-  const { deleted, erasureId } = await services.forget.matching(caller, filter);
+  const { deleted, erasureId, incomplete } = await services.forget.matching(caller, filter);
   const headers = { 'x-erasure-id': erasureId };
-  return json(request, { deleted, erasure_id: erasureId }, 200, headers);
+  const answer = { deleted, erasure_id: erasureId, ...incompleteView(incomplete) };
+  return json(request, answer, 200, headers);
 }
 
 /** GET /export */

@@ -62,6 +62,7 @@ export function agentView(agent: AgentView) {
     ...objectOf('config', agent.configJson),
     created_at: formatUs(agent.createdUs),
     ...timeOf('last_active_at', agent.lastActiveUs),
+    ...incompleteView(agent.incomplete),
   };
 }
 
@@ -75,6 +76,7 @@ export function statsView(stats: AgentStats) {
     active_sessions: stats.activeSessions,
     ...timeOf('last_active_at', stats.lastActiveUs),
     memory_types: stats.memoryTypes,
+    ...incompleteView(stats.incomplete),
   };
 }
 

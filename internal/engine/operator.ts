@@ -4,7 +4,9 @@ import type { BackupReport } from '../backup/create.js';
 import type { Clock } from '../base/clock.js';
 import { Fault } from '../fault/fault.js';
 import type { Forget } from '../memory/forget.js';
+import type { Logger } from '../telemetry/log.js';
 import type { Transfer } from '../transfer/transfer.js';
+import type { QuarantinedFile } from '../upkeep/give-up.js';
 import type { CompactOptions, CompactProgress, CompactReport, Upkeep } from '../upkeep/upkeep.js';
 import type { BackupOrder, Backups } from './backup.js';
 import type { Opened } from './opened.js';
@@ -15,6 +17,7 @@ export interface OperatorParts {
   forget: Forget;
   auth: Auth;
   clock: Clock;
+  log: Logger;
   upkeep: Upkeep;
   backups: Backups;
   transfer: Transfer;
@@ -51,6 +54,18 @@ export class Operator {
   ): Promise<CompactReport> {
     if (options.dryRun !== true) await this.flush();
     return this.parts.upkeep.compact(options, onProgress);
+  }
+
+  /** The damaged files, and what is lost with each; see upkeep/give-up.ts. */
+  quarantined(): Promise<QuarantinedFile[]> {
+    return this.parts.upkeep.quarantined();
+  }
+
+  /** Gives damaged files up for good. Rejects with `not_found`. @param keys null = all */
+  async dropQuarantined(keys: readonly string[] | null): Promise<QuarantinedFile[]> {
+    const dropped = await this.parts.upkeep.dropQuarantined(keys);
+    for (const file of dropped) this.parts.log.warn({ ...file }, 'a damaged file was given up');
+    return dropped;
   }
 
   /** Copies everything to another place; see backup/create.ts. */

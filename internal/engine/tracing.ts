@@ -76,7 +76,7 @@ export function tracedStore(store: Store, tracer: Tracer | null): Store {
   };
 }
 
-type Rewrites = Pick<ParquetStore, 'rewrite' | 'drop' | 'collectGarbage'>;
+type Rewrites = Pick<ParquetStore, 'rewrite' | 'drop' | 'discard' | 'collectGarbage'>;
 
 /** Merges and erasures of files as spans. */
 export function tracedRewrites(store: Rewrites, tracer: Tracer | null): Rewrites {
@@ -91,6 +91,7 @@ export function tracedRewrites(store: Rewrites, tracer: Tracer | null): Rewrites
       });
     },
     drop: (...order) => store.drop(...order),
+    discard: (...order) => store.discard(...order),
     collectGarbage: () => store.collectGarbage(),
   };
 }

@@ -41,6 +41,7 @@ export function upkeepOf(host: Omit<Host, 'services'>, opened: Opened) {
   metrics.observe('memtrace_compaction_debt_files', () => upkeep.debt.files);
   metrics.observe('memtrace_compaction_debt_bytes', () => upkeep.debt.bytes);
   metrics.observe('memtrace_compaction_set_aside_files', () => upkeep.filesSetAside);
+  metrics.observe('memtrace_erasures_blocked_files', () => upkeep.filesBlocking);
   metrics.observe('memtrace_erasures_pending', () => upkeep.pending.count);
   metrics.observe('memtrace_erasure_oldest_seconds', () => {
     const { oldestUs } = upkeep.pending;

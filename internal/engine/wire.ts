@@ -104,7 +104,7 @@ export function wire(host: Omit<Host, 'services'>, opened: Opened, cursorSecret:
     await context.close();
   };
   const transfer = transferOf(host, opened, { recall, ingest });
-  const parts = { keys: services.keys, forget, auth, clock, upkeep, backups, transfer };
+  const parts = { ...host, keys: services.keys, forget, auth, upkeep, backups, transfer };
   const operator = new Operator(opened, parts);
   const ended = async () => {
     await upkeep.ended();

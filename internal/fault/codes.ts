@@ -25,6 +25,7 @@ export const STATUS_OF = {
   disk_full: 503,
   log_failed: 503,
   store_unavailable: 503,
+  memory_unreadable: 503,
   not_ready: 503,
   draining: 503,
   client_closed_request: 499,

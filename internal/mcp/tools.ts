@@ -194,11 +194,14 @@ export const TOOLS: readonly Tool[] = [
   },
 ];
 
+const LEFT_OUT = 'Incomplete: a damaged file of the server, with more of this time, was left out.';
+
 /** The text is the markdown itself, ready for a prompt. */
 async function context(client: MemoryClient, args: Arguments): Promise<Answer> {
   const { session_id: sessionId, ...options } = args;
   const { value } = await client.context(String(sessionId), options);
-  return { text: String(value.context), value };
+  const text = String(value.context);
+  return { text: value.incomplete === true ? `${text}\n${LEFT_OUT}\n` : text, value };
 }
 
 /** A decision is stored as content and metadata; its faults name what the model sent. */

@@ -38,7 +38,8 @@ export async function holderExists(
     parts.deletions.goneUpTo(orgId) < ingestedUs - ROUNDING_US &&
     !(await mayExpire(parts, orgId, id, nowUs));
   if (untouched) return true;
-  return (await parts.recall.get({ orgId, floorUs: null, kind: 'other' }, id)) !== null;
+  // In a damaged file it is still kept, until the operator gives the file up.
+  return (await parts.recall.find({ orgId, floorUs: null, kind: 'other' }, id)) !== null;
 }
 
 async function mayExpire(

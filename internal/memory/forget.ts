@@ -7,6 +7,7 @@ import type { Ingest } from '../ingest/ingest.js';
 import type { Deletion, Metadata } from '../metadata/metadata.js';
 import type { Recall } from '../recall/recall.js';
 import type { Deletions } from '../recent/deletions.js';
+import type { Incomplete } from '../store/store.js';
 
 /** The verbs that erase memories: gone from every read at once, from the files by compaction. */
 export interface ForgetParts {
@@ -24,7 +25,10 @@ export interface ForgetParts {
 
 export interface Forgotten {
   erasureId: string;
+  /** Without what damaged files hold: see `incomplete`. */
   deleted: number;
+  /** Damaged files that may hold more of it. */
+  incomplete?: Incomplete;
 }
 
 /** The state of an erasure. */
@@ -41,11 +45,14 @@ export class Forget {
     this.parts = parts;
   }
 
-  /** Erases one memory. Rejects with `not_found`. */
+  /**
+   * Erases one memory. Rejects with `not_found`. One that may be in a damaged file is erased all
+   * the same: whether that file is given up or comes back whole, the memory must not.
+   */
   async one(caller: Caller, id: string): Promise<Forgotten> {
     const { orgId, floorUs } = caller;
-    const event = await this.parts.recall.get({ orgId, floorUs, kind: 'get' }, id);
-    if (event === null) throw new Fault('not_found', 'memory not found');
+    const found = await this.parts.recall.find({ orgId, floorUs, kind: 'get' }, id);
+    if (found === null) throw new Fault('not_found', 'memory not found');
     const done = await this.parts.ingest.delete(this.request(orgId, { ids: [id] }), null);
     done.release();
     return { erasureId: done.deletion.id, deleted: 1 };
@@ -65,7 +72,8 @@ export class Forget {
     const stored = await recall
       .countDeleted(reader, deletion, before, flushedThrough)
       .finally(done.release);
-    return { erasureId: deletion.id, deleted: done.taken + stored };
+    const { count, incomplete } = stored;
+    return { erasureId: deletion.id, deleted: done.taken + count, incomplete };
   }
 
   /** How far an erasure has come. Rejects with `not_found`. */

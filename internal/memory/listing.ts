@@ -57,7 +57,7 @@ export class Listing {
     };
   }
 
-  /** Rejects with `not_found`. */
+  /** Rejects with `not_found`, or `memory_unreadable` if it may be in a damaged file. */
   async get(caller: Caller, id: string, signal?: AbortSignal): Promise<Event> {
     const { orgId, floorUs } = caller;
     const event = await this.recall.get({ orgId, floorUs, kind: 'get', signal }, id);

@@ -135,6 +135,15 @@ function commitSuite(stand: () => Promise<Stand>): void {
       ]);
       expect(await catalog.replace(['par_1'], [])).toBe(false);
       expect(await catalog.partitions()).toHaveLength(2);
+      expect(await catalog.quarantined()).toMatchObject([
+        { id: 'par_1', reason: 'checksum differs' },
+      ]);
+      const gone = [{ orgId: 'org_a', newestUs: 7 }];
+      expect(await catalog.discard(['par_1', 'par_2'], gone)).toBe(false);
+      expect(await catalog.discard(['par_1'], gone)).toBe(true);
+      expect(await catalog.rowsGone()).toEqual(gone);
+      expect(await catalog.garbage()).toEqual([partition('par_1').key]);
+      expect(await catalog.partitions()).toMatchObject([{ id: 'par_2' }]);
     });
 
     test('know in which order streams of the log were written', async () => {

@@ -198,6 +198,11 @@ export interface Span {
   minExpiresUs: number | null;
 }
 
+/** A damaged file: reads leave it out and say so. */
+export interface QuarantinedPartition extends Partition {
+  reason: string;
+}
+
 /** Sums over the spans of the asked scope in one partition. */
 export type SpanSum = Omit<Span, 'orgId' | 'agentId' | 'sessionId'>;
 
@@ -284,6 +289,13 @@ export interface Catalog {
   /** All partitions of any state, by day then id. */
   partitions(): Promise<Partition[]>;
   quarantine(partitionId: string, reason: string): Promise<void>;
+  /** Those in quarantine, and why; by day then id. */
+  quarantined(): Promise<QuarantinedPartition[]>;
+  /**
+   * ONE transaction: gives up partitions in quarantine, which are garbage from then on; false if
+   * one of them is not in quarantine. `gone` as in `replace`.
+   */
+  discard(removed: readonly string[], gone: readonly RowsGone[]): Promise<boolean>;
   /** When the scrubber last read which partition; those that it never did are absent. */
   checks(): Promise<FileCheck[]>;
   noteCheck(check: FileCheck): Promise<void>;

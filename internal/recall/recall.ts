@@ -8,6 +8,7 @@ import type { Deletion } from '../metadata/metadata.js';
 import type { Deletions } from '../recent/deletions.js';
 import type { Recent } from '../recent/recent.js';
 import type { RecentRow } from '../recent/row.js';
+import { bothIncomplete } from '../store/incomplete.js';
 import type { Incomplete, Store, Visibility } from '../store/store.js';
 import type { QueryKind } from '../telemetry/metrics.js';
 
@@ -76,6 +77,12 @@ export interface Stats {
   incomplete?: Incomplete;
 }
 
+/** When an agent was last active, as far as files can be read. */
+export interface LastEvent {
+  lastUs: number | null;
+  incomplete?: Incomplete;
+}
+
 /** Rows that an offset skips at a time. */
 const SKIP_ROWS = 1_000;
 
@@ -92,31 +99,49 @@ export class Recall {
   page(reader: Reader, query: PageQuery): Promise<Page> {
     return this.within(reader, async (signal, timeout) => {
       let { after, offset = 0 } = query;
+      let skipped: Incomplete | undefined;
       // A deep offset is walked in pages, so that its cost is time and never memory.
       while (offset > SKIP_ROWS) {
         const skip = { ...query, after, limit: SKIP_ROWS };
-        const { events, hasMore } = await this.readPage(reader, { ...skip, offset: 0 }, { signal });
-        if (!hasMore) return { events: [], hasMore: false };
-        after = events[events.length - 1];
+        const page = await this.readPage(reader, { ...skip, offset: 0 }, { signal });
+        skipped = bothIncomplete(skipped, page.incomplete);
+        if (!page.hasMore) return { events: [], hasMore: false, incomplete: skipped };
+        after = page.events[page.events.length - 1];
         offset -= SKIP_ROWS;
       }
       // A part of what an offset skips has no place to go on from.
       const deadline = query.partial === true && (query.offset ?? 0) === 0 ? timeout : undefined;
-      return this.readPage(reader, { ...query, after, offset }, { signal, deadline });
+      const page = await this.readPage(reader, { ...query, after, offset }, { signal, deadline });
+      return { ...page, incomplete: bothIncomplete(skipped, page.incomplete) };
     });
   }
 
-  /** The event of an id, or null. */
+  /**
+   * The event of an id, or null. Rejects with `memory_unreadable` if it may be in a damaged file:
+   * that it is not there would be a guess.
+   */
   async get(reader: Reader, id: string): Promise<Event | null> {
+    const found = await this.find(reader, id);
+    if (found === 'unreadable') throw unreadable();
+    return found;
+  }
+
+  /** The event of an id, null, or `unreadable` if it may be in a damaged file. */
+  async find(reader: Reader, id: string): Promise<Event | null | 'unreadable'> {
     if (decodeMs(id.slice(4)) === null || !id.startsWith('mem_')) return null;
     const nowUs = this.parts.clock.nowUs();
     const row = this.parts.recent.find(reader.orgId, id);
     if (row !== undefined) return readable(row, nowUs, reader.floorUs) ? row.event : null;
     const page = await this.page(reader, { filter: { ids: [id] }, order: 'desc', limit: 1 });
-    return page.events[0] ?? null;
+    const event = page.events[0] ?? null;
+    if (event !== null || page.incomplete === undefined) return event;
+    const erased = this.parts.deletions.forOrg(reader.orgId).some(({ filter }) => {
+      return filter.ids?.includes(id) === true;
+    });
+    return erased ? null : 'unreadable';
   }
 
-  /** Exact counts of what matches. */
+  /** Counts of what matches, exact unless they say that they are incomplete. */
   stats(reader: Reader, filter: EventFilter): Promise<Stats> {
     return this.within(reader, async (signal) => {
       const { recent, store, deletions, stream } = this.parts;
@@ -141,23 +166,26 @@ export class Recall {
     deletion: Deletion,
     before: readonly Deletion[],
     flushedThrough: number,
-  ): Promise<number> {
+  ): Promise<Pick<Stats, 'count' | 'incomplete'>> {
     return this.within(reader, async (signal) => {
       const { orgId, floorUs } = reader;
       const visibility = { nowUs: this.parts.clock.nowUs(), floorUs, deletions: before };
       const { filter } = deletion;
       const upTo = { stream: this.parts.stream, position: flushedThrough };
       const query = { orgId, filter, visibility, upTo, signal };
-      return (await this.parts.store.stats(query)).count;
+      const { count: stored, incomplete } = await this.parts.store.stats(query);
+      return { count: stored, incomplete };
     });
   }
 
   /** By agent id: the newest event time that can still be read. Ids without any are absent. */
-  async lastEvents(reader: Reader, agentIds: readonly string[]): Promise<Map<string, number>> {
-    const last = new Map<string, number>();
+  async lastEvents(reader: Reader, agentIds: readonly string[]): Promise<Map<string, LastEvent>> {
+    const last = new Map<string, LastEvent>();
     for (const agentId of new Set(agentIds)) {
-      const { lastUs } = await this.stats(reader, { agentIds: [agentId] });
-      if (lastUs !== null) last.set(agentId, lastUs);
+      const { lastUs, incomplete } = await this.stats(reader, { agentIds: [agentId] });
+      // What was left out matters only if it may be newer.
+      const newer = incomplete !== undefined && incomplete.untilUs > (lastUs ?? 0);
+      if (lastUs !== null || newer) last.set(agentId, newer ? { lastUs, incomplete } : { lastUs });
     }
     return last;
   }
@@ -229,6 +257,12 @@ export class Recall {
     }
     return error;
   }
+}
+
+function unreadable(): Fault {
+  const message = 'this memory may be in a damaged file of the server, which cannot be read';
+  const hint = 'the operator finds it with memtrace verify; a retry alone does not help';
+  return new Fault('memory_unreadable', message, { hint });
 }
 
 function anyOf(first: AbortSignal, second: AbortSignal): AbortSignal {

@@ -1,6 +1,7 @@
 import type { Caller } from '../auth/caller.js';
 import type { ContextInput } from '../event/requests.js';
 import type { Reader, Recall } from '../recall/recall.js';
+import { bothIncomplete } from '../store/incomplete.js';
 import type { Incomplete } from '../store/store.js';
 import type { TokenCounter } from './context/counter.js';
 import { renderContext } from './context/render.js';
@@ -49,12 +50,13 @@ export class SessionContext {
     ]);
     const { events } = page;
     // Counting all is only worth a query where the page does not already hold them all.
-    const counted = page.hasMore ? (await this.recall.stats(reader, filter)).count : 0;
-    const matching = Math.max(counted, events.length + (page.hasMore ? 1 : 0));
+    const counted = page.hasMore ? await this.recall.stats(reader, filter) : null;
+    const matching = Math.max(counted?.count ?? 0, events.length + (page.hasMore ? 1 : 0));
     const { counter } = this;
     const { maxTokens } = request;
     const rendered = await renderContext({ sessionId, events, matching, maxTokens, counter });
-    return { sessionId, registered, ...rendered, incomplete: page.incomplete };
+    const incomplete = bothIncomplete(page.incomplete, counted?.incomplete);
+    return { sessionId, registered, ...rendered, incomplete };
   }
 
   close(): Promise<void> {

@@ -92,8 +92,11 @@ export interface StorePage {
   searchedUs?: number;
 }
 
+/** Damaged files that an answer had to leave out. */
 export interface Incomplete {
   files: number;
+  /** Partitions of the catalog: two answers may have left out the same. */
+  fileIds: readonly string[];
   sinceUs: number;
   untilUs: number;
 }

@@ -16,6 +16,7 @@ const GAUGES = {
   memtrace_compaction_debt_bytes: 'Bytes of the files that wait to be merged.',
   memtrace_compaction_set_aside_files: 'Files that no merge takes any more: they made it fail.',
   memtrace_erasures_pending: 'Erasures whose bytes may still be on the disk.',
+  memtrace_erasures_blocked_files: 'Damaged files in quarantine that hold up erasures.',
   memtrace_erasure_oldest_seconds: 'Age of the oldest erasure that is not done; 0 without one.',
   memtrace_backup_last_success_timestamp_seconds:
     'When the newest backup in the target was begun; 0 without one, absent without a target.',

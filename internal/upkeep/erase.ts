@@ -34,6 +34,8 @@ export class Eraser {
   /** By deletion: the files that were looked at and hold no row of it. */
   private readonly cleared = new Map<string, Set<string>>();
   private readonly erasing = new Set<string>();
+  /** Files in quarantine that hold up erasures, as of the last try. */
+  private blocking = new Set<string>();
   private finishing: Finishing[] = [];
   private triedMs = Number.NEGATIVE_INFINITY;
 
@@ -44,6 +46,11 @@ export class Eraser {
   /** Those that are not done. */
   get pending(): Deletion[] {
     return [...this.parts.deletions.all().values()].flat();
+  }
+
+  /** How many files in quarantine held up erasures when they were last tried. */
+  get blockedBy(): number {
+    return this.blocking.size;
   }
 
   /** Whether the oldest one has waited long enough, and the last try is not too fresh. */
@@ -59,7 +66,10 @@ export class Eraser {
   /** Removes the rows of all pending erasures from log and files. */
   async run(expiry: Expiry | null): Promise<void> {
     this.triedMs = this.parts.clock.monoMs();
-    if (this.toDo().length === 0) return;
+    if (this.toDo().length === 0) {
+      this.blocking = new Set();
+      return;
+    }
     // Records up to now end with their segment, so that the flush frees it.
     await this.parts.log.rotate();
     await this.parts.flusher.flush();
@@ -128,13 +138,18 @@ export class Eraser {
     blocked: Set<string>,
   ): Promise<Affected[]> {
     const byId = new Map<string, Affected>();
+    const blocking = new Set<string>();
     for (const deletion of deletions) {
       for (const file of await this.filesOf(deletion)) {
         if (this.cleared.get(deletion.id)?.has(file.id)) continue;
-        if (file.state === 'quarantined') blocked.add(deletion.id);
-        else addTo(byId, file, deletion);
+        if (file.state === 'live') addTo(byId, file, deletion);
+        else {
+          blocked.add(deletion.id);
+          blocking.add(file.id);
+        }
       }
     }
+    this.blocking = blocking;
     return [...byId.values()];
   }
 

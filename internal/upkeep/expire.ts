@@ -30,9 +30,12 @@ export class Expirer {
     let failed = 0;
     for (const file of files) {
       const byExpiry = file.minExpiresUs !== null && file.minExpiresUs <= expiry.expiredUs;
-      if (file.state !== 'live' || !(byExpiry || expired.has(file.id))) continue;
+      const whole = expired.get(file.id) === file.rows;
+      // What is damaged can only go as a whole.
+      const due = whole || (file.state === 'live' && (byExpiry || expired.has(file.id)));
+      if (!due) continue;
       try {
-        await this.remove(file, expired.get(file.id) === file.rows, expiry);
+        await this.remove(file, whole, expiry);
       } catch (error) {
         failed += 1;
         this.parts.observer.failed('expiry', error);
@@ -49,7 +52,9 @@ export class Expirer {
     if (whole) {
       const gone = await goneWith(this.parts, file);
       onGone(gone);
-      if (await store.drop([file], gone)) observer.removed(file.rows, 'expiry');
+      const live = file.state === 'live';
+      const dropped = await (live ? store.drop([file], gone) : store.discard([file], gone));
+      if (dropped) observer.removed(file.rows, 'expiry');
       return;
     }
     const done = await store.rewrite({ inputs: [file], leaving, merge: false, onGone });
@@ -63,8 +68,8 @@ export class Expirer {
   private async expiredRows({ floors }: Expiry): Promise<Map<string, number>> {
     const rows = new Map<string, number>();
     for (const [orgId, untilUs] of floors) {
-      const { partitions } = await this.parts.metadata.catalog.locate({ orgId, untilUs });
-      for (const { id, sum } of partitions) {
+      const located = await this.parts.metadata.catalog.locate({ orgId, untilUs });
+      for (const { id, sum } of [...located.partitions, ...located.quarantined]) {
         const surely = sum.lastUs < untilUs ? sum.rows : 0;
         rows.set(id, (rows.get(id) ?? 0) + surely);
       }

@@ -11,7 +11,7 @@ import type { RewriteOrder, Rewritten } from '../store/parquet/rewrite.js';
 export interface UpkeepParts {
   clock: Clock;
   metadata: Pick<Metadata, 'catalog' | 'deletions' | 'orgs' | 'checkpoint'>;
-  store: Pick<ParquetStore, 'rewrite' | 'drop' | 'collectGarbage'>;
+  store: Pick<ParquetStore, 'rewrite' | 'drop' | 'discard' | 'collectGarbage'>;
   recent: Pick<Recent, 'flushedThrough'>;
   deletions: Deletions;
   log: { readonly stream: string; rotate(): Promise<void> };

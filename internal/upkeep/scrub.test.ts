@@ -84,7 +84,7 @@ test('a bit that flips after the file was first opened is found, and answers say
   expect(page.events).toHaveLength(3);
   const { minTimeUs, maxTimeUs } = files[2];
   const window = { files: 1, sinceUs: minTimeUs, untilUs: maxTimeUs + 1 };
-  expect(page.incomplete).toEqual(window);
+  expect(page.incomplete).toMatchObject(window);
   world.hands.pass(INTERVAL_MS);
   expect(await scrub()).toBe(0);
   expect(looks.filter((id) => id === files[2].id)).toHaveLength(1);

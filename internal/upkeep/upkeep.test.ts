@@ -144,6 +144,26 @@ test('a file in quarantine keeps an erasure open', async () => {
     state: 'erasing',
   });
   expect(await world.upkeep.filesLeft(deletion)).toBe(1);
+  expect(world.upkeep.filesBlocking).toBe(1);
+  await expect(world.upkeep.dropQuarantined(['events/none'])).rejects.toThrow('not in quarantine');
+  await world.upkeep.dropQuarantined([bad.key]);
+  expect(world.pending).toEqual([]);
+  expect(world.upkeep.filesBlocking).toBe(0);
+});
+
+test('retention drops a file in quarantine once all of it is expired, not before', async () => {
+  await open({ settings: { compaction: false, retentionDays: 30 } });
+  await world.metadata.orgs.create({ id: 'org_a', name: 'a', createdUs: 0, retentionDays: null });
+  await writeAndFlush(eventAt(NOW_US - 40 * US_PER_DAY));
+  await writeAndFlush(eventAt(NOW_US - 20 * US_PER_DAY));
+  for (const { id } of await world.metadata.catalog.partitions()) {
+    await world.metadata.catalog.quarantine(id, 'test');
+  }
+  world.hands.pass(HOUR_MS);
+  await world.upkeep.tick();
+  expect(world.failures).toEqual([]);
+  const left = await world.metadata.catalog.quarantined();
+  expect(left.map(({ minTimeUs }) => minTimeUs)).toEqual([NOW_US - 20 * US_PER_DAY]);
 });
 
 test('what expired leaves the disk, whole files unread', async () => {

@@ -3,6 +3,7 @@ import type { Deletion } from '../metadata/metadata.js';
 import { ClockTrust } from './clock-trust.js';
 import { Eraser } from './erase.js';
 import { Expirer } from './expire.js';
+import { GivingUp, type QuarantinedFile } from './give-up.js';
 import { type Debt, type GroupView, Merger } from './merge.js';
 import type { Expiry, UpkeepParts } from './parts.js';
 
@@ -41,6 +42,7 @@ export class Upkeep {
   private readonly merger: Merger;
   private readonly expirer: Expirer;
   private readonly eraser: Eraser;
+  private readonly givingUp: GivingUp;
   private readonly turn = new Mutex();
   private timer: NodeJS.Timeout | null = null;
   private running: Promise<void> | null = null;
@@ -54,6 +56,7 @@ export class Upkeep {
     this.merger = new Merger(parts);
     this.expirer = new Expirer(parts);
     this.eraser = new Eraser(parts);
+    this.givingUp = new GivingUp(parts);
     this.sweptMs = parts.clock.monoMs();
     this.compactedMs = this.sweptMs;
   }
@@ -136,6 +139,31 @@ export class Upkeep {
   /** Files that may still hold bytes of an erasure. */
   filesLeft(deletion: Deletion): Promise<number> {
     return this.eraser.filesLeft(deletion);
+  }
+
+  /** The damaged files, and what is lost with each; see give-up.ts. */
+  quarantined(): Promise<QuarantinedFile[]> {
+    return this.givingUp.list();
+  }
+
+  /**
+   * Gives damaged files up for good, and goes on with the erasures that they held up. Rejects with
+   * `not_found` for a key that is not in quarantine: nothing is given up then.
+   * @param keys null = all
+   */
+  dropQuarantined(keys: readonly string[] | null): Promise<QuarantinedFile[]> {
+    return this.turn.run(async () => {
+      const dropped = await this.givingUp.drop(keys);
+      await this.guarded('erasure', () => this.eraser.run(null));
+      await this.guarded('garbage', () => this.parts.store.collectGarbage());
+      await this.guarded('erasure', () => this.eraser.finish());
+      return dropped;
+    });
+  }
+
+  /** Files in quarantine that hold up erasures. */
+  get filesBlocking(): number {
+    return this.eraser.blockedBy;
   }
 
   get debt(): Debt {

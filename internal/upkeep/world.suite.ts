@@ -164,9 +164,8 @@ export class UpkeepWorld {
     try {
       await between();
       const { deletion, before, flushedThrough } = done;
-      return (
-        done.taken + (await this.recall.countDeleted(reader, deletion, before, flushedThrough))
-      );
+      const stored = await this.recall.countDeleted(reader, deletion, before, flushedThrough);
+      return done.taken + stored.count;
     } finally {
       done.release();
     }

@@ -27,6 +27,8 @@ export const MEANINGS: Readonly<Record<VisibleCode, string>> = {
   disk_full: 'Nothing can be written until there is space; reading works.',
   log_failed: 'The disk failed: the server restarts and reads its log back.',
   store_unavailable: 'A part of the server cannot be reached at the moment.',
+  memory_unreadable:
+    'It may be in a damaged file, so that nobody can tell whether it is there: for the operator.',
   not_ready: 'The server is starting.',
   draining: 'The server is shutting down: another one, or a retry, will do it.',
 };
@@ -193,6 +195,11 @@ export const ERRORS = {
   store_unavailable: {
     code: 'store_unavailable',
     error: 'the metadata store is unavailable',
+  },
+  memory_unreadable: {
+    code: 'memory_unreadable',
+    error: 'this memory may be in a damaged file of the server, which cannot be read',
+    hint: 'the operator finds it with memtrace verify; a retry alone does not help',
   },
   not_ready: {
     code: 'not_ready',

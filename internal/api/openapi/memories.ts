@@ -101,7 +101,8 @@ export const forgetMemories: Operation = {
   summary: 'Erase all memories that match',
   description: `
 At least one filter is needed. They vanish from every answer at once, and from the files before the
-\`deadline\` of the erasure: see GET /api/v1/erasures/{id}.`,
+\`deadline\` of the erasure: see GET /api/v1/erasures/{id}. With \`incomplete\`, what a damaged file
+holds is erased too, but not counted.`,
   query: filters,
   answers: {
     200: {
@@ -122,14 +123,16 @@ export const getMemory: Operation = {
   answers: {
     200: { description: 'The memory.', content: ofJson('Memory', { memory: examples.MEMORY }) },
   },
-  errors: ['memory_not_found', ...OF_QUERIES],
+  errors: ['memory_not_found', 'memory_unreadable', ...OF_QUERIES],
 };
 
 export const forgetMemory: Operation = {
   id: 'forgetMemory',
   tag: 'Memories',
   summary: 'Erase a memory',
-  description: 'It vanishes from every answer at once. An equal memory may be stored again.',
+  description: `
+It vanishes from every answer at once. An equal memory may be stored again. One that may be in a
+damaged file is erased too, though nobody can tell whether it is there: 204, not 404.`,
   pathId: MEMORY_ID,
   answers: { 204: { description: 'It is gone.', headers: ['ErasureId'] } },
   errors: ['memory_not_found', ...OF_QUERIES, ...OF_WRITES],
@@ -161,7 +164,8 @@ export const exportMemories: Operation = {
   summary: 'Export memories as lines',
   description: `
 Oldest first, without pages, however many there are. The last line is \`{"end":true,"count":n}\`:
-where it is missing, the stream was cut.`,
+where it is missing, the stream was cut. It has \`incomplete\` and \`incomplete_window\`, as a
+page of memories has, if a damaged file had to be left out.`,
   query: filters,
   answers: {
     200: {

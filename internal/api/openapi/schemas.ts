@@ -75,6 +75,9 @@ export function schemasOf(limits: PublishedLimits): Record<string, JsonSchema> {
     MemoryList: withMembers(ANSWERS.MemoryList, { ...INCOMPLETE, ...PARTIAL }),
     SearchResult: withMembers(ANSWERS.SearchResult, { ...INCOMPLETE, ...PARTIAL }),
     SessionContext: withMembers(ANSWERS.SessionContext, INCOMPLETE),
+    Deletion: withMembers(ANSWERS.Deletion, INCOMPLETE),
+    Agent: withMembers(ANSWERS.Agent, INCOMPLETE),
+    AgentStats: withMembers(ANSWERS.AgentStats, INCOMPLETE),
     Error: withMembers(ANSWERS.Error, {
       code: {
         type: 'string',

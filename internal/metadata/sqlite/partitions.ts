@@ -1,6 +1,13 @@
 import { Fault } from '../../fault/fault.js';
 import type { Epoch } from '../epochs.js';
-import type { DedupRunRow, FileCheck, FlushCommit, Partition, RowsGone } from '../metadata.js';
+import type {
+  DedupRunRow,
+  FileCheck,
+  FlushCommit,
+  Partition,
+  QuarantinedPartition,
+  RowsGone,
+} from '../metadata.js';
 import type { Database } from './database.js';
 import { read, write } from './operation.js';
 import type { Staging } from './staging.js';
@@ -26,7 +33,7 @@ export function partitionOperations(db: Database, staging: Staging) {
     }),
     replace: write(
       (removed: readonly string[], added: readonly Partition[], gone: readonly RowsGone[]) => {
-        if (!removed.every((id) => isLive(db, id))) return false;
+        if (!removed.every((id) => stateOf(db, id) === 'live')) return false;
         for (const id of removed) removePartition(db, id);
         for (const partition of added) addPartition(db, staging, partition);
         for (const rows of gone) noteGone(db, rows);
@@ -49,6 +56,13 @@ export function partitionOperations(db: Database, staging: Staging) {
     quarantine: write((id: string, reason: string) => {
       db.run("UPDATE partitions SET state = 'quarantined', reason = ? WHERE id = ?", reason, id);
     }),
+    quarantined: read(() => quarantined(db)),
+    discard: write((removed: readonly string[], gone: readonly RowsGone[]) => {
+      if (!removed.every((id) => stateOf(db, id) === 'quarantined')) return false;
+      for (const id of removed) removePartition(db, id);
+      for (const rows of gone) noteGone(db, rows);
+      return true;
+    }),
     checks: read(() =>
       db.all<FileCheck>('SELECT id, checked_us AS checkedUs FROM partitions WHERE checked_us > 0'),
     ),
@@ -70,6 +84,13 @@ export function partitionOperations(db: Database, staging: Staging) {
       for (const run of added) addDedupRun(db, run, newest);
     }),
   };
+}
+
+function quarantined(db: Database): QuarantinedPartition[] {
+  return db.all<QuarantinedPartition>(
+    `SELECT ${PARTITION_COLUMNS}, p.reason FROM partitions p
+       WHERE p.state = 'quarantined' ORDER BY p.day, p.id`,
+  );
 }
 
 function position(db: Database, stream: string): number | undefined {
@@ -124,9 +145,8 @@ function movePosition(db: Database, { stream, from, to }: FlushCommit): void {
   );
 }
 
-function isLive(db: Database, id: string): boolean {
-  const row = db.get<{ state: string }>('SELECT state FROM partitions WHERE id = ?', id);
-  return row?.state === 'live';
+function stateOf(db: Database, id: string): string | undefined {
+  return db.get<{ state: string }>('SELECT state FROM partitions WHERE id = ?', id)?.state;
 }
 
 function addPartition(db: Database, staging: Staging, partition: Partition): void {

@@ -202,6 +202,8 @@ function catalog(rpc: Rpc): Catalog {
     orgsOf: (partitionId) => rpc.call('partitions', 'orgsOf', partitionId),
     partitions: () => rpc.call('partitions', 'partitions'),
     quarantine: (id, reason) => rpc.call('partitions', 'quarantine', id, reason),
+    quarantined: () => rpc.call('partitions', 'quarantined'),
+    discard: (removed, gone) => rpc.call('partitions', 'discard', removed, gone),
     dedupRuns: () => rpc.call('partitions', 'dedupRuns'),
     replaceDedupRuns: (removed, added) =>
       rpc.call('partitions', 'replaceDedupRuns', removed, added),

@@ -61,6 +61,8 @@ export interface ParquetStore extends Store {
   rewrite(order: RewriteOrder): Promise<Rewritten>;
   /** Takes away files all of whose rows leave. False if one of them is no longer live. */
   drop(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean>;
+  /** Gives up files in quarantine. False if one of them is not in it any more. */
+  discard(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean>;
   /** Deletes replaced files that no read needs; how many are left. */
   collectGarbage(): Promise<number>;
   /** No file that the catalog names from now on is deleted until the answer is called. */
@@ -213,6 +215,15 @@ class EmbeddedStore implements ParquetStore {
     const done = await this.rewriter.drop(files, gone);
     if (done) this.partitions.live -= files.length;
     return done;
+  }
+
+  async discard(files: readonly Partition[], gone: readonly RowsGone[]): Promise<boolean> {
+    this.refuseAfterClose();
+    const ids = files.map(({ id }) => id);
+    if (!(await this.options.catalog.discard(ids, gone))) return false;
+    this.garbage.add(files.map(({ key }) => key));
+    this.partitions.quarantined -= files.length;
+    return true;
   }
 
   collectGarbage(): Promise<number> {

@@ -229,6 +229,7 @@ export function incompleteOf(files: readonly LocatedPartition[]): Incomplete | u
   if (files.length === 0) return undefined;
   return {
     files: files.length,
+    fileIds: files.map(({ id }) => id),
     sinceUs: files.reduce(
       (min, { minTimeUs }) => Math.min(min, minTimeUs),
       Number.MAX_SAFE_INTEGER,
