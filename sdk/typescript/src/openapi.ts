@@ -666,6 +666,16 @@ export interface components {
         Deletion: {
             deleted: number;
             erasure_id: string;
+            /** @description There, and true, only if a damaged file of the server had to be left out. */
+            incomplete?: boolean;
+            /** @description What was left out: how many files, and the times that they span. */
+            incomplete_window?: {
+                files: number;
+                /** Format: date-time */
+                since: string;
+                /** Format: date-time */
+                until: string;
+            };
         };
         /** @description How far an erasure has come. */
         Erasure: {
@@ -713,6 +723,16 @@ export interface components {
              * @example 2026-11-21T08:15:00.000000Z
              */
             last_active_at?: string;
+            /** @description There, and true, only if a damaged file of the server had to be left out. */
+            incomplete?: boolean;
+            /** @description What was left out: how many files, and the times that they span. */
+            incomplete_window?: {
+                files: number;
+                /** Format: date-time */
+                since: string;
+                /** Format: date-time */
+                until: string;
+            };
         };
         /** @description A page of agents, newest first. */
         AgentList: {
@@ -738,6 +758,16 @@ export interface components {
             last_active_at?: string;
             memory_types: {
                 [key: string]: number;
+            };
+            /** @description There, and true, only if a damaged file of the server had to be left out. */
+            incomplete?: boolean;
+            /** @description What was left out: how many files, and the times that they span. */
+            incomplete_window?: {
+                files: number;
+                /** Format: date-time */
+                since: string;
+                /** Format: date-time */
+                until: string;
             };
         };
         /** @description A registered session. */
@@ -919,7 +949,7 @@ export interface components {
              * @description Stable: switch on this. A later version may add some.
              * @enum {string}
              */
-            code: "invalid_json" | "invalid_field" | "invalid_cursor" | "missing_api_key" | "invalid_api_key" | "permission_denied" | "not_found" | "method_not_allowed" | "duplicate_memory" | "name_taken" | "last_admin_key" | "body_too_large" | "batch_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "rate_limited" | "internal" | "overloaded" | "query_timeout" | "disk_full" | "log_failed" | "store_unavailable" | "not_ready" | "draining";
+            code: "invalid_json" | "invalid_field" | "invalid_cursor" | "missing_api_key" | "invalid_api_key" | "permission_denied" | "not_found" | "method_not_allowed" | "duplicate_memory" | "name_taken" | "last_admin_key" | "body_too_large" | "batch_too_large" | "unsupported_media_type" | "idempotency_key_reused" | "rate_limited" | "internal" | "overloaded" | "query_timeout" | "disk_full" | "log_failed" | "store_unavailable" | "memory_unreadable" | "not_ready" | "draining";
             /** @example memories[3].agent_id */
             field?: string;
             hint?: string;

@@ -248,6 +248,8 @@ class Deletion(BaseModel):
 
     deleted: int
     erasure_id: str
+    incomplete: bool = False
+    incomplete_window: IncompleteWindow | None = None
 
 
 class Erased(BaseModel):
