@@ -85,7 +85,7 @@ export class Reader {
       events = [...events, ...fresh].sort(compareEvents(order)).slice(0, limit);
       const last = events[limit - 1];
       if (last !== undefined && plan.isFinal(step, order, last.timeUs)) break;
-      searchedUs = plan.searchedBy(step, order);
+      searchedUs = plan.searchedBy(step, query);
     }
     if (cutUs !== undefined) events = plan.upToTime(events, order, cutUs);
     const lastUs = cutUs ?? events[limit - 1]?.timeUs ?? null;

@@ -19,6 +19,9 @@ let duck: Duck;
 let reader: Reader;
 const inspector = new Inspector();
 const events: Event[] = [];
+/** Of `org_b`: in files that all reach over the same times, as those of one day do. */
+const overlapping: Event[] = [];
+const FILES = 12;
 
 beforeAll(async () => {
   open = await TestStore.open();
@@ -31,6 +34,13 @@ beforeAll(async () => {
     );
     events.push(...rows);
     await open.store.write(batchOf(day, day + 1, rows));
+  }
+  for (let file = 0; file < FILES; file++) {
+    const rows = Array.from({ length: ROWS_A_DAY }, (_, i) =>
+      eventAt(DAY0 * US_PER_DAY + i * 1000 + file, { orgId: 'org_b', content: 'needle' }),
+    );
+    overlapping.push(...rows);
+    await open.store.write(batchOf(DAYS + file, DAYS + file + 1, rows));
   }
   const objects = await LocalObjects.open(open.path(''));
   const { catalog } = open;
@@ -54,7 +64,7 @@ afterAll(async () => {
 /** A read whose deadline comes as its `n`th statement (from 0) begins. */
 async function readUntilStatement(
   n: number,
-  { order, after }: { order: Order; after?: Place },
+  { order, after, orgId = 'org_a' }: { order: Order; after?: Place; orgId?: string },
   signalOf = (deadline: AbortSignal) => deadline,
 ) {
   const controller = new AbortController();
@@ -68,7 +78,7 @@ async function readUntilStatement(
   try {
     const filter = { contentContains: 'needle' };
     const signal = signalOf(deadline);
-    return await reader.page(queryOf({ filter, order, after, limit: 4, signal, deadline }));
+    return await reader.page(queryOf({ orgId, filter, order, after, limit: 4, signal, deadline }));
   } finally {
     duck.query = query;
   }
@@ -97,6 +107,30 @@ test.each<Order>(['desc', 'asc'])('parts of a walk make the whole, %s', async (o
   expect(parts).toBeGreaterThan(1);
   expect(new Set(seen)).toEqual(new Set(wanted.map(({ id }) => id)));
   expect(seen.length).toBe(wanted.length);
+});
+
+test.each<Order>(['desc', 'asc'])('files that overlap: never back or again, %s', async (order) => {
+  const seen: string[] = [];
+  let after: Place | undefined;
+  let statements = 1;
+  for (let turn = 0; turn < 200; turn++) {
+    const query = { order, after, orgId: 'org_b' };
+    const page = await readUntilStatement(statements, query).catch(() => null);
+    if (page === null) {
+      // It got no further than where it began: that is no answer; the next try has more time.
+      statements += 1;
+      expect(statements).toBeLessThan(FILES);
+      continue;
+    }
+    statements = 1;
+    seen.push(...page.events.map(({ id }) => id));
+    if (page.searchedUs !== undefined) {
+      after = { timeUs: page.searchedUs, id: order === 'desc' ? '!' : '~' };
+    } else if (page.events.length === 4) after = page.events[3];
+    else break;
+  }
+  const wanted = [...overlapping].sort((a, b) => a.timeUs - b.timeUs).map(({ id }) => id);
+  expect(seen).toEqual(order === 'asc' ? wanted : wanted.reverse());
 });
 
 test('nothing looked at yet, or the caller gone: a rejection as ever', async () => {

@@ -126,10 +126,15 @@ export function isFinal(step: Step, order: Order, timeUs: number): boolean {
   return step.laterUs === null || betterTime(order, timeUs, step.laterUs);
 }
 
-/** The last time in the order that no step after this one can bring a row of. */
-export function searchedBy({ laterUs }: Step, order: Order): number | undefined {
+/**
+ * The last time in the order that no step after this one can bring a row of. Undefined if it does
+ * not lie behind the place that the page begins after: files overlap, and a walk must go forward.
+ */
+export function searchedBy({ laterUs }: Step, { order, after }: WantedPage): number | undefined {
   if (laterUs === null) return undefined;
-  return order === 'desc' ? laterUs + 1 : laterUs - 1;
+  const searchedUs = order === 'desc' ? laterUs + 1 : laterUs - 1;
+  if (after !== undefined && !betterTime(order, after.timeUs, searchedUs)) return undefined;
+  return searchedUs;
 }
 
 /** Those of sorted events that do not come after `timeUs`. */
