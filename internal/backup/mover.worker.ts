@@ -1,7 +1,6 @@
-import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { known } from '../base/assert.js';
+import { lowerPriority } from '../base/priority.js';
 import { codeOf } from '../objects/local.js';
 import { DamagedSource } from '../objects/objects.js';
 import { openObjects } from '../objects/open.js';
@@ -10,19 +9,6 @@ import { DirectMover, type MoveAnswer, type MoveRequest, type MoverInput } from 
 /** The thread of a ThreadMover: moves, several at a time, with what they ask for. */
 const port = known(parentPort, 'parent of the mover');
 const { place, settings } = workerData as MoverInput;
-
-/** A tenth of what a thread of normal priority gets where both want the processor. */
-const NICE = 10;
-
-/** Linux only, where a thread has a priority of its own; elsewhere it stays as it is. */
-function lowerPriority(): void {
-  try {
-    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
-    setPriority(thread, NICE);
-  } catch {
-    // No such file, or not allowed: the work is the same, only less modest.
-  }
-}
 
 async function answer({ ticket, move, args }: MoveRequest): Promise<MoveAnswer> {
   try {
